@@ -1,0 +1,66 @@
+"""Where we stand: the place in the network from which a probe's sockets are made and its names resolved."""
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from checks.model import Reason
+
+SocketFactory = Callable[[int, int], socket.socket]
+"""Makes a non-blocking socket of (family, type) that stands in this seat's network namespace. Raises: OSError."""
+
+
+def open_socket(family: int, kind: int) -> socket.socket:
+    """Make a non-blocking socket in our own network namespace. Raises: OSError."""
+    sock = socket.socket(family, kind)
+    sock.settimeout(0)
+    return sock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What the Connector's resolver would make of a name: addresses, or the reason why there are none.
+
+    `addresses` are in answer order, all IPv4 if there is one, else IPv6. `evidence` is one clause for a person.
+    """
+
+    name: str
+    addresses: tuple[str, ...] = ()
+    reason: Reason | None = None
+    evidence: str = ""
+    seconds: float = 0.0
+
+
+class Resolver(Protocol):
+    """Turns names into addresses as the Connector's resolver would; a literal address resolves to itself."""
+
+    async def resolve(self, name: str) -> Resolution:
+        """Resolve `name`; bounded in time by the resolver's own settings; never raises for what the network says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """A place to probe from. Sockets keep the network namespace in which they were made."""
+
+    resolver: Resolver
+    name: str = "host"
+    open_socket: SocketFactory = open_socket
+    wall_clock: Callable[[], float] = time.time  # noqa: TID251 - this is where `now` is injected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What one run of a probe is given besides its spec.
+
+    `memory` belongs to this probe alone and lives from run to run. `addresses` are what the `dns` check last found for
+    the target's name (None: resolve it yourself). `thorough` asks for every source (one-shot run, or the
+    matrix is due). `confirming` tells that this run repeats one that was critical.
+    """
+
+    seat: Seat
+    memory: object = None
+    addresses: tuple[str, ...] | None = None
+    thorough: bool = True
+    confirming: bool = False
