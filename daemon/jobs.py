@@ -1,4 +1,4 @@
-"""What flows through the engine: a job (what to run, when), and the result of one row of a run."""
+"""What flows through the engine: a job (what to run, and when), and the result of one row of a run."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,16 @@ from checks.model import CheckName, Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One probe: run every `interval_s` seconds, judged unfinished after `timeout_s` seconds.
+    """One probe, run every `interval_s` seconds and judged unfinished after `timeout_s` seconds.
 
-    `id` is stable over restarts and unique. A job yields one row (id `check:target` = the job's id) or, for checks that
-    look at several targets in one run (resolver, control_plane after a redirect), several. `resources` are the names of
-    the Resources that stand behind it, by precedence. `name` is the DNS name whose `dns` job is this one's parent.
-    `connections` is how many TCP connections a run may open at most (paced by schedule.max_rate); `hosts` are the
-    destinations that count against `per_host`. `confirmable` False: the fast confirmation must leave it alone.
+    - `id` (`check:target`) is unique, and stable over restarts. A run yields one row of that id; checks that look at
+      several targets in one run (resolver, control_plane after a redirect) yield more.
+    - `resources`: names of the Resources that stand behind it, by precedence.
+    - `name`: the DNS name whose `dns` job is this one's parent.
+    - `host`: the destination that counts against `schedule.per_host`.
+    - `connections`: how many TCP connections one run opens at most; paced by `schedule.max_rate`.
+    - `confirmable`: False keeps the fast confirmation away (a port with a policy).
+    - `fixed`: the outcome of a target that is never probed; such a job is recorded, not scheduled.
     """
 
     id: str
@@ -27,11 +30,15 @@ class Job:
     host: str | None = None
     connections: int = 0
     confirmable: bool = True
+    fixed: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The outcome of one row, stamped: `started_at` Unix seconds, `duration_s` seconds, `job` the id of the job run."""
+    """The outcome of one row, stamped by the runner.
+
+    `started_at` is in Unix seconds, `duration_s` in seconds; `job` is the id of the job that was run.
+    """
 
     id: str
     job: str

@@ -52,11 +52,16 @@ class Seat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What one run of a probe is given besides its spec.
+    """What one run of a probe is given besides its spec: where it stands, and what is already known.
 
-    `memory` belongs to this probe alone and lives from run to run. `addresses` are what the `dns` check last found for
-    the target's name (None: resolve it yourself). `thorough` asks for every source (one-shot run, or the
-    matrix is due). `confirming` tells that this run repeats one that was critical.
+    - `memory`: what this probe alone remembers from run to run.
+    - `addresses`: what the `dns` check last found for the target's name; None: resolve it yourself.
+    - `thorough`: ask every source (a one-shot run, a failure, or the matrix is due), not the next in turn.
+    - `confirming`: this run repeats one that was critical.
+    - `ever_up`: this target has accepted at least once since it was first seen.
+    - `egress`: whether a control-plane or relay endpoint lately answered over TCP; None: not known.
+    - `clock_off`: the clock check lately found this host's clock beyond the tolerance.
+    - `trouble`: something between this host and Twingate fails now.
     """
 
     seat: Seat
@@ -64,3 +69,7 @@ class Context:
     addresses: tuple[str, ...] | None = None
     thorough: bool = True
     confirming: bool = False
+    ever_up: bool = False
+    egress: bool | None = None
+    clock_off: bool = False
+    trouble: bool = False

@@ -128,14 +128,17 @@ _DENIED = tuple(
 )  # fmt: skip
 
 
+_PORT_POLICIES: dict[int, PortPolicy] = {
+    3306: "half_open", 33060: "half_open", 9100: "half_open", 102: "half_open", 502: "half_open",
+    22: 300.0, 25: 300.0, 465: 300.0, 587: 300.0, 1521: 300.0, 3389: 300.0,
+}  # fmt: skip
+
+
 class Probing(Section, frozen=True, kw_only=True):
     """How probes are made, and what they must not touch."""
 
     method: Literal["auto", "connect", "half_open"] = "auto"
-    ports: dict[int, PortPolicy] = {
-        3306: "half_open", 33060: "half_open", 9100: "half_open", 102: "half_open", 502: "half_open",
-        22: 300.0, 25: 300.0, 465: 300.0, 587: 300.0, 1521: 300.0, 3389: 300.0,
-    }  # fmt: skip
+    ports: dict[int, PortPolicy] = msgspec.field(default_factory=_PORT_POLICIES.copy)
     deny: tuple[Network, ...] = _DENIED
     allow: tuple[Network, ...] = ()
     max_ports_per_resource: int = 16
