@@ -20,7 +20,7 @@ MISSING_PACKAGES = {
 
 
 def require(*things: str) -> None:
-    """Skip the test and say what is missing, unless every program (and `root`) is there; CI=true makes that a failure."""
+    """Skip the test and say what is missing, unless each program (and `root`) is there; CI=true: a failure."""
     missing = [t for t in things if not (os.geteuid() == 0 if t == "root" else find(t))]
     if not missing:
         return
