@@ -125,8 +125,8 @@ class Outcome:
     reason: Reason | None = None
     event: Event | None = None
     action: str = ""
-    measurements: Mapping[str, float] = field(default=_NOTHING)
-    facts: Mapping[str, Json] = field(default=_NO_FACTS)
+    measurements: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
+    facts: Mapping[str, Json] = field(default_factory=lambda: _NO_FACTS)
 
     def __post_init__(self) -> None:
         if (self.reason is None) is not (self.status is Status.OK):

@@ -68,3 +68,8 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host` is a literal loopback address."""
+    return is_address(host) and ipaddress.ip_address(host).is_loopback

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from checks.model import Reason
+from checks.net.answers import Answer, Lookup
+from checks.net.endpoint import Endpoint
 
 SocketFactory = Callable[[int, int], socket.socket]
 """Makes a non-blocking socket of (family, type) that stands in this seat's network namespace. Raises: OSError."""
@@ -38,6 +40,19 @@ class Resolver(Protocol):
 
     async def resolve(self, name: str) -> Resolution:
         """Resolve `name`; bounded in time by the resolver's own settings; never raises for what the network says."""
+
+    @property
+    def nameservers(self) -> tuple[Endpoint, ...]:
+        """The nameservers in use, in order; none when the settings could not be read."""
+
+    async def lookup(self, name: str, *, thorough: bool, first: int, timeout_s: float | None = None) -> Lookup:
+        """Ask every nameserver for `name` (`thorough`), or only number `first` of them, counted round and round.
+
+        `timeout_s` is for each question (None: the resolver's own). Never raises for what the network says.
+        """
+
+    async def ask(self, nameserver: Endpoint, name: str, kind: str, timeout_s: float | None = None) -> Answer:
+        """Ask one nameserver one question ("A", "AAAA", "NS") for an absolute name; ValueError when it can't be one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

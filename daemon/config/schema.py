@@ -1,4 +1,8 @@
-"""The configuration as types: every key, its default and what it accepts. Durations are seconds."""
+"""The configuration as types: every key, its default and what it accepts. Durations are seconds.
+
+The second half of each `Annotated` says how the value is written in the file; loading, `config show` and
+`config schema` all read these types.
+"""
 
 import datetime as dt
 import ipaddress
@@ -7,9 +11,37 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from checks.net.endpoint import Endpoint
+from daemon.config import addresses, names, ports, values
+from daemon.config.shapes import AtMost, Short
 
-Duration: TypeAlias = Annotated[float, msgspec.Meta(title="duration", description="500ms, 30s, 5m, 1h or seconds")]
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Duration: TypeAlias = Annotated[float, values.DURATION]
+Delay: TypeAlias = Annotated[float, values.DELAY]
+Text: TypeAlias = Annotated[str, values.TEXT]
+Name: TypeAlias = Annotated[str, values.NAME]
+Word: TypeAlias = Annotated[str, values.WORD]
+Url: TypeAlias = Annotated[str, addresses.url()]
+QueryUrl: TypeAlias = Annotated[str, addresses.url(query=True)]
+DockerHost: TypeAlias = Annotated[str, addresses.DOCKER_HOST]
+File: TypeAlias = Annotated[str, values.file_name(readable=True)]
+Place: TypeAlias = Annotated[str, values.file_name(readable=False)]
+Host: TypeAlias = Annotated[str, addresses.HOST]
+Domain: TypeAlias = Annotated[str, addresses.DOMAIN]
+Slug: TypeAlias = Annotated[str, names.NETWORK]
+Label: TypeAlias = Annotated[str, names.LABEL]
+AlertLabel: TypeAlias = Annotated[str, names.ALERT_LABEL]
+Alert: TypeAlias = Annotated[str, names.ALERT]
+Check: TypeAlias = Annotated[str, names.CHECK]
+Network: TypeAlias = Annotated[addresses.Network, addresses.NETWORK]
+Moment: TypeAlias = Annotated[dt.datetime, values.MOMENT]
+Count: TypeAlias = Annotated[int, values.whole(1, 1_000_000)]
+Port: TypeAlias = Annotated[int, ports.PORT]
+PortRange: TypeAlias = ports.PortRange
+Ports: TypeAlias = tuple[Annotated[PortRange, ports.PORTS], ...]
+TimeServer: TypeAlias = Annotated[Endpoint, addresses.endpoint(123)]
+Relay: TypeAlias = Annotated[Endpoint, addresses.endpoint(443)]
+StunServer: TypeAlias = Annotated[Endpoint, addresses.endpoint(3478)]
+Nameserver: TypeAlias = Annotated[Endpoint, addresses.endpoint(53, literal=True)]
+Listen: TypeAlias = Annotated[Endpoint, addresses.endpoint(None)]
 System: TypeAlias = Literal["system"]
 
 
@@ -20,21 +52,21 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Connector(Section, frozen=True, kw_only=True):
     """Which Connector this is, and how it runs."""
 
-    name: str | None = None
-    remote_network: str = ""
-    network: str | None = None
+    name: Name | None = None
+    remote_network: Text = ""
+    network: Slug | None = None
     runtime: Literal["auto", "docker", "systemd", "kubernetes", "none"] = "auto"
-    container: str | None = None
-    unit: str = "twingate-connector.service"
-    docker_host: str = "unix:///var/run/docker.sock"
+    container: Word | None = None
+    unit: Word = "twingate-connector.service"
+    docker_host: DockerHost = "unix:///var/run/docker.sock"
     vantage: Literal["auto", "connector", "host"] = "auto"
-    metrics_url: str | None = None
+    metrics_url: Url | None = None
 
 
 class Clock(Section, frozen=True, kw_only=True):
     """Time sources and tolerance."""
 
-    servers: System | tuple[Endpoint, ...] = "system"  # default port 123
+    servers: System | tuple[TimeServer, ...] = "system"
     controller_date: bool = True
     max_offset: Duration = 5.0
     warn_offset: Duration = 1.0
@@ -43,62 +75,50 @@ class Clock(Section, frozen=True, kw_only=True):
 class ControlPlane(Section, frozen=True, kw_only=True):
     """The Controller."""
 
-    urls: tuple[str, ...] = ()
-    ca_file: str | None = None
-    expected_issuers: tuple[str, ...] = ()
+    urls: tuple[Url, ...] = ()
+    ca_file: File | None = None
+    expected_issuers: tuple[Name, ...] = ()
 
 
 class Relays(Section, frozen=True, kw_only=True):
     """The Relays and STUN servers."""
 
-    endpoints: tuple[Endpoint, ...] = (Endpoint("relays.twingate.com", 443),)  # a port is required
+    endpoints: tuple[Relay, ...] = (Endpoint("relays.twingate.com", 443),)
     learn: bool = True
-    stun: tuple[Endpoint, ...] = ()  # default port 3478
+    stun: tuple[StunServer, ...] = ()
 
 
 class Dns(Section, frozen=True, kw_only=True):
     """Name resolution."""
 
-    nameservers: System | tuple[Endpoint, ...] = "system"  # literal addresses, default port 53
-    search: System | tuple[str, ...] = "system"
+    nameservers: System | tuple[Nameserver, ...] = "system"
+    search: System | tuple[Domain, ...] = "system"
     timeout: Duration = 5.0
 
 
 class Provider(Section, frozen=True, kw_only=True):
     """Twingate's status page."""
 
-    status_url: str = "https://status.twingate.com/api/v2/summary.json"
+    status_url: QueryUrl = "https://status.twingate.com/api/v2/summary.json"
     enabled: Literal["never", "on_failure", "always"] = "on_failure"
-
-
-class PortRange(msgspec.Struct, frozen=True, order=True):
-    """Ports `first` to `last`, both included; `single` tells that it was written as one number."""
-
-    first: int
-    last: int
-
-    @property
-    def single(self) -> bool:
-        """Tell whether it is one port."""
-        return self.first == self.last
 
 
 class Resource(Section, frozen=True, kw_only=True):
     """A Resource as Twingate defines it, and how to probe it."""
 
-    name: str
-    address: str
-    tcp: tuple[PortRange, ...] | None = None  # None: all ports are allowed
-    udp: tuple[PortRange, ...] | None = None
-    samples: tuple[str, ...] = ()
-    probe_ports: tuple[int, ...] = ()
+    name: Name
+    address: Annotated[str, addresses.RESOURCE_ADDRESS]
+    tcp: Ports | None = None  # None: all ports are allowed
+    udp: Ports | None = ()
+    samples: tuple[Host, ...] = ()
+    probe_ports: tuple[Port, ...] = ()
     probe: Literal["auto", "connect", "half_open", "dns", "never"] = "auto"
     expect: Literal["auto", "up", "any", "down"] = "auto"
     addresses: Literal["any", "all"] = "any"
     interval: Duration | None = None
     severity: Literal["info", "warning", "critical"] = "warning"
-    alias: str | None = None
-    labels: dict[str, str] = {}
+    alias: Name | None = None
+    labels: Annotated[dict[Label, Text], AtMost(8)] = {}
 
 
 class ResourceSource(Section, frozen=True, kw_only=True):
@@ -110,10 +130,10 @@ class ResourceSource(Section, frozen=True, kw_only=True):
 class Maintenance(Section, frozen=True, kw_only=True):
     """A time during which matching Resources are shown and never alerted."""
 
-    match: str
-    start: dt.datetime = msgspec.field(name="from")
-    to: dt.datetime
-    reason: str = ""
+    match: Name
+    start: Moment = msgspec.field(name="from")
+    to: Moment
+    reason: Text = ""
 
 
 PortPolicy: TypeAlias = Literal["half_open"] | Duration
@@ -138,11 +158,11 @@ class Probing(Section, frozen=True, kw_only=True):
     """How probes are made, and what they must not touch."""
 
     method: Literal["auto", "connect", "half_open"] = "auto"
-    ports: dict[int, PortPolicy] = msgspec.field(default_factory=_PORT_POLICIES.copy)
+    ports: dict[Port, PortPolicy] = msgspec.field(default_factory=_PORT_POLICIES.copy)
     deny: tuple[Network, ...] = _DENIED
     allow: tuple[Network, ...] = ()
-    max_ports_per_resource: int = 16
-    max_addresses_per_name: int = 8
+    max_ports_per_resource: Count = 16
+    max_addresses_per_name: Count = 8
 
 
 class Intervals(Section, frozen=True, kw_only=True):
@@ -162,8 +182,8 @@ class Intervals(Section, frozen=True, kw_only=True):
 class Confirm(Section, frozen=True, kw_only=True):
     """How many results in a row change a verdict, and how soon a failure is looked at again."""
 
-    failures: int = 2
-    successes: int = 2
+    failures: Count = 2
+    successes: Count = 2
     interval: Duration = 2.0
 
 
@@ -173,32 +193,32 @@ class Schedule(Section, frozen=True, kw_only=True):
     interval: Duration = 30.0
     intervals: Intervals = Intervals()
     timeout: Duration = 5.0
-    concurrency: Literal["auto"] | int = "auto"
-    per_host: int = 16
-    max_rate: float = 1000.0
+    concurrency: Literal["auto"] | Count = "auto"
+    per_host: Count = 16
+    max_rate: Annotated[float, values.number(0.1, 100_000)] = 1000.0
     confirm: Confirm = Confirm()
 
 
 class BasicAuth(Section, frozen=True, kw_only=True):
     """User and password of an Alertmanager."""
 
-    username: str
-    password_file: str
+    username: Name
+    password_file: File
 
 
 class ClientTls(Section, frozen=True, kw_only=True):
     """TLS towards an Alertmanager."""
 
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
+    ca_file: File | None = None
+    cert_file: File | None = None
+    key_file: File | None = None
 
 
 class Alertmanager(Section, frozen=True, kw_only=True):
     """One Alertmanager; in the file also a bare URL."""
 
-    url: str
-    bearer_file: str | None = None
+    url: Url
+    bearer_file: File | None = None
     basic: BasicAuth | None = None
     tls: ClientTls | None = None
 
@@ -207,33 +227,33 @@ class Alerting(Section, frozen=True, kw_only=True):
     """Where alerts go."""
 
     mode: Literal["live", "shadow"] = "live"
-    alertmanagers: tuple[Alertmanager, ...] = ()
-    external_labels: dict[str, str] = {}
+    alertmanagers: tuple[Annotated[Alertmanager, Short("url")], ...] = ()
+    external_labels: dict[AlertLabel, Text] = {}
     resend: Duration = 60.0
-    heartbeat_url_file: str | None = None
-    after: dict[str, Duration] = {}
+    heartbeat_url_file: File | None = None
+    after: dict[Alert, Delay] = {}
 
 
 class Metrics(Section, frozen=True, kw_only=True):
     """How much of each Resource is exported."""
 
     detail: Literal["auto", "all", "failing", "none"] = "auto"
-    max_series: int = 50000
+    max_series: Count = 50000
 
 
 class Web(Section, frozen=True, kw_only=True):
     """The HTTP server."""
 
-    listen: tuple[Endpoint, ...] = (Endpoint("127.0.0.1", 19440),)
-    socket: str | None = None
-    config_file: str | None = None
-    external_url: str | None = None
+    listen: tuple[Listen, ...] = (Endpoint("127.0.0.1", 19440),)
+    socket: Place | None = None
+    config_file: File | None = None
+    external_url: Url | None = None
 
 
 class State(Section, frozen=True, kw_only=True):
     """What survives a restart."""
 
-    path: str = "/var/lib/connector-health/state.db"
+    path: Place = "/var/lib/connector-health/state.db"
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -254,4 +274,4 @@ class Config(Section, frozen=True, kw_only=True):
     metrics: Metrics = Metrics()
     web: Web = Web()
     state: State = State()
-    checks: dict[str, bool] = {}
+    checks: dict[Check, bool] = {}

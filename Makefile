@@ -1,0 +1,56 @@
+# `make` explains itself. The first `make demo` or `make test` sets up .venv by itself.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
+PYTHON := python3
+endif
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := chrony faketime unbound nginx-light coturn nftables iproute2 prometheus
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format servers requirements bench clean
+
+help:  ## show what can be done
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
+
+demo: $(VENV)/.demo  ## run the main job on an embedded lab: no root, no network, no account
+	@$(BIN)/healthctl demo $(ARGS)
+
+test: $(VENV)/.test servers  ## run the tests; as root on Debian this installs the real servers first
+	$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/.dev  ## ruff, mypy strict, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## let ruff write the code anew
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test  ## measure the cost of probes, side by side
+	$(BIN)/python bench/probe_cost.py
+
+servers:  ## install the real servers that the tests use (root on Debian; else nothing)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(PACKAGES) >/dev/null 2>&1; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; \
+	fi
+
+requirements: $(VENV)/.dev  ## pin every dependency with its hashes, without addresses
+	@for set in "" demo test dev; do \
+	  $(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate --build-deps-for editable \
+	    $${set:+--extra $$set} --output-file requirements/$${set:-run}.txt pyproject.toml; \
+	done
+
+clean:  ## remove what was made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,281 @@
+"""The daemon: named root tasks around one engine. One that ends by itself is a bug and takes the process down."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from checks.blocking import Blocking
+from checks.model import Json, Status
+from checks.net.endpoint import Endpoint
+from daemon.board import Board
+from daemon.config.load import Loaded, load_config
+from daemon.config.notes import proxy_warnings
+from daemon.config.problems import ConfigError
+from daemon.config.rate import check_rate
+from daemon.engine import Engine
+from daemon.history import Spell
+from daemon.identity import strict_name
+from daemon.jobs import Result
+from daemon.looplag import LoopLag
+from daemon.notify import Notifier
+from daemon.report import report, rfc3339
+from daemon.scheduler import rate_needed
+from daemon.seat import host_seat
+from daemon.state import Policy, Transition
+from daemon.store import Store
+from daemon.targets import enabled_checks, make_plan
+from daemon.view import EngineFigures, View
+from daemon.web import Backend, WebError, WebServer
+
+log = logging.getLogger("connector_health.app")
+
+STATUS_LINE_S = 5.0  # how often `systemctl status` is told the verdict
+LOAD_S = 60.0  # reading a configuration of 8 MiB takes seconds on a small host; longer means that its disk hangs
+CANNOT_START = 3  # contract: a configuration error
+RESTART_ONLY = ("web", "state")  # sections that a running process can't change
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line adds to the file."""
+
+    config_file: str
+    listen: tuple[Endpoint, ...] = ()
+    web_config_file: str | None = None
+
+
+def load(options: Options) -> Loaded:
+    """Load the file with what the command line adds, and see that it can be scheduled. Raises: ConfigError."""
+    loaded = load_config(options.config_file)
+    web = loaded.config.web
+    web = msgspec.structs.replace(
+        web, listen=options.listen or web.listen, config_file=options.web_config_file or web.config_file
+    )
+    config = msgspec.structs.replace(loaded.config, web=web)
+    strict_name(config, options.config_file)
+    check_rate(
+        rate_needed(make_plan(config, enabled_checks(config)).jobs), config.schedule.max_rate, options.config_file
+    )
+    return Loaded(config=config, warnings=loaded.warnings, file=loaded.file)
+
+
+class App:
+    """One process. Made on the event loop on which it runs; `observe` also hears every result and transition."""
+
+    def __init__(
+        self,
+        options: Options,
+        loaded: Loaded,
+        *,
+        observe: Callable[[Iterable[Result], Iterable[Transition]], None] | None = None,
+        notifier: Notifier | None = None,
+    ) -> None:
+        config = loaded.config
+        self._options = options
+        self._observe = observe
+        self._notifier = notifier or Notifier()
+        self._blocking = Blocking("config")
+        self._lag = LoopLag()
+        self._stop = asyncio.Event()
+        self._reload_asked = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._settled = asyncio.Event()
+        self._store = Store(config.state.path)
+        seat = host_seat(config.dns)
+        self._wall_clock = seat.wall_clock
+        self._started_at = self._reloaded_at = seat.wall_clock()
+        self._reload_ok = True
+        self._name = strict_name(config, loaded.file)
+        confirm = config.schedule.confirm
+        policy = Policy(failures=confirm.failures, successes=confirm.successes)
+        self._board = Board(policy, seat.wall_clock, clock=asyncio.get_running_loop().time)
+        self._engine: Engine | None = None
+        self._config = config
+        self._tell(loaded)
+
+    async def run(self) -> None:
+        """Run until stopped by SIGTERM, SIGINT or `stop`. Raises: WebError; an ExceptionGroup when a part breaks."""
+        await self._store.open()
+        self._board.ever_up |= self._store.ever_up
+        self._engine = Engine(self._config, self._board, self._lag, self._heard)
+        backend = Backend(
+            view=self.view,
+            report=lambda view: report(view, self.engine.runner.enabled),
+            history=self._history,
+            reload=self.reload,
+        )
+        web = WebServer(self._config.web, backend)
+        await web.start()
+        try:
+            with self._signals():
+                async with asyncio.TaskGroup() as group:
+                    roots: dict[str, Coroutine[Any, Any, object]] = {
+                        "loop lag": self._lag.run(),
+                        "scheduler": self.engine.scheduler.run(),
+                        "store": self._store.run(),
+                        "reload on signal": self._reload_on_signal(),
+                        "watchdog": self._notifier.keep_alive(),
+                        "status line": self._status_line(),
+                    }
+                    tasks = [group.create_task(_eternal(name, task), name=name) for name, task in roots.items()]
+                    self._notifier.ready()
+                    await self._stop.wait()
+                    self._notifier.stopping()
+                    for task in tasks:
+                        task.cancel()
+        finally:
+            async with asyncio.TaskGroup() as closing:
+                closing.create_task(web.close())
+                closing.create_task(self._store.close())
+
+    def stop(self) -> None:
+        """Ask the process to end."""
+        self._stop.set()
+
+    async def settled(self) -> None:
+        """Wait until each check has reported and nothing is pending any more (for who shows the first verdict)."""
+        await self._settled.wait()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, once `run` has begun."""
+        if self._engine is None:
+            raise RuntimeError("the engine is made by run()")
+        return self._engine
+
+    def view(self) -> View:
+        """Return the present moment, for all who show it."""
+        engine = self.engine
+        return View(
+            config=engine.config,
+            plan=engine.plan,
+            board=self._board,
+            engine=EngineFigures(
+                connector=self._name,
+                started_at=self._started_at,
+                ready=engine.ready,
+                in_flight=engine.scheduler.in_flight,
+                missed=engine.scheduler.missed,
+                scheduler_lag=engine.scheduler.lag,
+                event_loop_lag_s=self._lag.largest(),
+                starved=engine.starved,
+                reload_ok=self._reload_ok,
+                reloaded_at=self._reloaded_at,
+            ),
+        )
+
+    async def reload(self) -> str | None:
+        """Load the configuration again; return why that failed, or None. The last good one stays in force."""
+        async with self._reloading:
+            try:
+                loaded = await self._blocking.call(lambda: load(self._options), LOAD_S)
+            except (ConfigError, TimeoutError) as error:
+                why = str(error) or f"reading it took longer than {LOAD_S:g} s"
+                self._reload_ok = False
+                log.error("configuration not reloaded, the last good one stays: %s", why)  # noqa: TRY400 - no fault of ours
+                return why
+            before = self.engine.config
+            for section in RESTART_ONLY:
+                if getattr(before, section) != getattr(loaded.config, section):
+                    log.warning("%s: has changed, which takes effect only after a restart", section)
+            self._tell(loaded)
+            self._name = strict_name(loaded.config, loaded.file)
+            self.engine.load(loaded.config)
+            self._reload_ok, self._reloaded_at = True, self._wall_clock()
+            log.info("configuration reloaded")
+            return None
+
+    def _heard(self, results: Iterable[Result], transitions: Iterable[Transition]) -> None:
+        for result in results:
+            self._store.note_result(result)
+        for change in transitions:
+            self._store.note_transition(change)
+            row = self._board.rows.get(change.id)
+            if row is not None and change.before is not None:
+                summary = row.result.outcome.summary
+                log.info("%s: %s -> %s: %s", change.id, change.before, change.after, summary)
+        if self._observe is not None:
+            self._observe(results, transitions)
+        if not self._settled.is_set() and self.engine.settled:
+            self._settled.set()
+
+    async def _history(self, row_id: str, limit: int) -> Sequence[Json] | None:
+        if row_id not in self._board.rows:
+            return None
+        return [_shown(spell) for spell in await self._store.history(row_id, limit)]
+
+    async def _reload_on_signal(self) -> None:
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            await self.reload()
+
+    async def _status_line(self) -> None:
+        while True:
+            counts = self.engine.verdicts()
+            words = [f"{counts[status]} {status}" for status in Status if counts.get(status)]
+            self._notifier.status(", ".join(words) or "starting")
+            await asyncio.sleep(STATUS_LINE_S)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        handlers = {
+            signal.SIGTERM: self.stop,
+            signal.SIGINT: self.stop,
+            signal.SIGHUP: self._reload_asked.set,
+        }
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+    def _tell(self, loaded: Loaded) -> None:
+        for warning in (*loaded.warnings, *proxy_warnings(os.environ)):
+            log.warning("%s", warning)
+
+
+async def _eternal(name: str, task: Coroutine[Any, Any, object]) -> None:
+    """Await a root task that must never end by itself."""
+    await task
+    raise RuntimeError(f"the root task {name!r} has ended: a bug")
+
+
+def _shown(spell: Spell) -> Json:
+    """Return a spell as `/api/v1/history` shows it."""
+    return {
+        "status": spell.status,
+        "reason": spell.reason,
+        "event": spell.event,
+        "began_at": rfc3339(spell.began),
+        "ended_at": rfc3339(spell.ended),
+        "runs": spell.runs,
+        "last_seconds": spell.last_s,
+        "longest_seconds": spell.most_s,
+        "summary": spell.summary,
+    }
+
+
+def run(config_file: str, *, listen: tuple[Endpoint, ...], web_config_file: str | None) -> int:
+    """Run the daemon until it is told to stop; return the exit code: 0, or 3 when it can't start."""
+    options = Options(config_file=config_file, listen=listen, web_config_file=web_config_file)
+    try:
+        loaded = load(options)
+        asyncio.run(_serve(options, loaded))
+    except (ConfigError, WebError) as error:
+        for line in str(error).splitlines():
+            log.critical("%s", line)
+        return CANNOT_START
+    return 0
+
+
+async def _serve(options: Options, loaded: Loaded) -> None:
+    await App(options, loaded).run()

@@ -1,0 +1,34 @@
+"""`healthctl demo`: an embedded lab on loopback, and the daemon watching it."""
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+DEFAULT_LISTEN = "127.0.0.1:19440"
+
+
+@click.command()
+@click.option("--break", "fault", metavar="WHAT", help="Plant a fault while the daemon watches (`list` names them).")
+@click.option("--once", is_flag=True, help="Check the lab once, print the table and end; exit code as `check`'s.")
+@click.option("--listen", default=DEFAULT_LISTEN, show_default=True, metavar="HOST:PORT", help="Where the page is.")
+def demo(fault: str | None, listen: str, *, once: bool) -> None:
+    """Run an embedded lab on loopback and the daemon watching it: no account, no root, no network."""
+    try:
+        from daemon.demo.show import Show  # noqa: PLC0415 - the lab's parts are needed by this command only
+    except ImportError as error:
+        click.echo(f"healthctl demo: {error.name} is missing; install connector-health[demo]", err=True)
+        sys.exit(3)
+    with tempfile.TemporaryDirectory(prefix="connector-health-demo-") as directory:
+        show = Show(Path(directory), listen=listen, say=click.echo)
+        if fault is not None and fault not in show.lab.faults:
+            wrong = fault != "list"
+            click.echo("\n".join(f"{name:12} {text}" for name, (text, _) in show.lab.faults.items()), err=wrong)
+            sys.exit(3 if wrong else 0)
+        try:
+            code = asyncio.run(show.once() if once else show.watch(fault))
+        except KeyboardInterrupt:
+            code = 0
+    sys.exit(code)

@@ -1,0 +1,37 @@
+"""One look at everything, with progress for whoever waits at a terminal."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Iterable
+
+from checks.model import CheckName
+from daemon.cli.progress import Progress
+from daemon.cli.terminal import fancy
+from daemon.config.schema import Config
+from daemon.jobs import Job
+from daemon.logs import configure
+from daemon.oneshot import check_once
+from daemon.targets import enabled_checks, make_plan
+from daemon.view import View
+
+
+def look(
+    config: Config, *, only: frozenset[CheckName] | None, resources: tuple[str, ...], timeout_s: float | None
+) -> View:
+    """Run every check once and return the view; blocks until done, at most `timeout_s` seconds."""
+    configure("logfmt", "warning", sys.stderr)
+    return asyncio.run(_look(config, only, resources, timeout_s))
+
+
+async def _look(
+    config: Config, only: frozenset[CheckName] | None, resources: tuple[str, ...], timeout_s: float | None
+) -> View:
+    jobs: Iterable[Job] = ()
+    if fancy(sys.stderr):
+        plan = make_plan(config, enabled_checks(config, only))
+        wanted = set(resources)
+        jobs = [job for job in plan.jobs if not (wanted and job.resources and wanted.isdisjoint(job.resources))]
+    progress = Progress(jobs, sys.stderr, shutil.get_terminal_size().columns)
+    with progress.shown():
+        return await check_once(config, only=only, resources=resources, timeout_s=timeout_s, on_result=progress.done)

@@ -1,0 +1,49 @@
+"""`healthctl run`: the daemon. Only its flags are read here."""
+
+import click
+
+from checks.net.endpoint import Endpoint, parse_endpoint
+from daemon.cli.nearest import safe
+from daemon.cli.options import DEFAULT_CONFIG, config_option
+
+DEFAULT_PORT = 19440
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command()
+@config_option
+@click.option("--web.listen-address", "listen", multiple=True, metavar="A",
+              help="Listen here instead of `web.listen`: host[:port] or [v6]:port; repeatable.")  # fmt: skip
+@click.option("--web.config.file", "web_config_file", metavar="F",
+              help="TLS and authentication, instead of `web.config_file`.")  # fmt: skip
+@click.option("--log.format", "log_format", type=click.Choice(["logfmt", "json"]), default="logfmt", show_default=True,
+              help="The format of the log, on standard error.")  # fmt: skip
+@click.option("--log.level", "log_level", type=click.Choice(LOG_LEVELS), default="info", show_default=True,
+              help="The least severe lines that are logged.")  # fmt: skip
+@click.pass_context
+def run(
+    ctx: click.Context,
+    config_path: str | None,
+    listen: tuple[str, ...],
+    web_config_file: str | None,
+    log_format: str,
+    log_level: str,
+) -> int:
+    """Watch one Connector until told to stop.
+
+    SIGHUP reloads the configuration, SIGTERM ends in good order.
+    """
+    endpoints = tuple(_endpoint(ctx, text) for text in listen)
+
+    from daemon.app import run as run_daemon  # noqa: PLC0415 - the whole daemon: --help and completion do without
+    from daemon.logs import configure  # noqa: PLC0415
+
+    configure("json" if log_format == "json" else "logfmt", log_level)
+    return run_daemon(config_path or DEFAULT_CONFIG, listen=endpoints, web_config_file=web_config_file)
+
+
+def _endpoint(ctx: click.Context, text: str) -> Endpoint:
+    try:
+        return parse_endpoint(text, DEFAULT_PORT)
+    except ValueError as error:
+        raise click.UsageError(f"--web.listen-address: {safe(str(error))}", ctx) from error

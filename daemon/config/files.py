@@ -1,0 +1,33 @@
+"""Files that the configuration names: where they are, and whether they can be read now."""
+
+import os
+import stat
+
+from daemon.config.problems import value_text
+
+_CREDENTIALS = "/run/credentials/"  # systemd puts them there when the unit starts, and removes them when it stops
+
+
+def absolute(name: str, folder: str) -> str:
+    """Return the file name, relative ones from `folder`."""
+    return os.path.normpath(os.path.join(folder, name))  # noqa: PTH118 - the result is text, and text it stays
+
+
+def fault(name: str) -> str:
+    """Tell why the file can't be used; empty when it can. Nothing of its content is kept or shown."""
+    shown = value_text(name)
+    try:
+        # Without waiting: a named pipe nobody writes to would block for ever.
+        with os.fdopen(os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return f"not a regular file, got {shown}, expected a file"
+            return "" if file.read(1) else f"the file is empty, got {shown}"
+    except FileNotFoundError:
+        if name.startswith(_CREDENTIALS):
+            return ""
+        return f"no such file, got {shown}; create it or correct the name"
+    except PermissionError:
+        return f"not readable by the user with id {os.geteuid()}, got {shown}; change its owner or mode"
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a file name"
+        return f"{reason}, got {shown}, expected a readable file"

@@ -1,0 +1,122 @@
+"""One configuration at work: schedule → runner → board. Replaced piece by piece when the configuration changes."""
+
+import logging
+from collections.abc import Callable, Iterable
+from zlib import crc32
+
+from checks.model import CheckName, Status
+from daemon.board import Board
+from daemon.config.schema import Config, Schedule
+from daemon.jobs import Job, Result
+from daemon.limits import concurrency, raise_fd_limit
+from daemon.looplag import LoopLag
+from daemon.plan import Plan
+from daemon.runner import STARVED_LAG_S, Known, Runner
+from daemon.scheduler import Limits, RunKind, Scheduler
+from daemon.seat import host_seat
+from daemon.state import Policy, State, Transition
+from daemon.targets import enabled_checks, make_plan
+
+log = logging.getLogger("connector_health.engine")
+
+_UNSETTLED = frozenset({State.PENDING, State.RECOVERING})
+_UNHURRIED = frozenset(
+    {CheckName.CLOCK, CheckName.PROVIDER}
+)  # never asked again at once: public servers
+Observer = Callable[[Iterable[Result], Iterable[Transition]], None]
+
+
+class Engine:
+    """Keeps the board true. Made on the event loop on which it runs; `observe` hears every result and transition."""
+
+    def __init__(self, config: Config, board: Board, lag: LoopLag, observe: Observer) -> None:
+        self.board = board
+        self.config = config
+        self.plan = Plan(jobs=(), resources=(), rows_of={})
+        self.ready = False
+        self._lag = lag
+        self._observe = observe
+        self._fd_limit = raise_fd_limit()
+        self._runs: dict[str, int] = {}
+        self._asked: frozenset[CheckName] = frozenset()
+        known = Known(latest=self._latest, rows=self._rows, ever_up=board.ever_up.__contains__)
+        self.runner = Runner(host_seat(config.dns), frozenset(), known, lag.between)
+        self.scheduler = Scheduler(self._run, self._limits(config.schedule))
+        self.load(config)
+
+    def load(self, config: Config) -> None:
+        """Put a configuration in force: jobs that are the same go on undisturbed."""
+        enabled = enabled_checks(config)
+        plan = make_plan(config, enabled)
+        before = {job.id: job for job in self.plan.jobs}
+        after = {job.id: job for job in plan.jobs}
+        for job_id, job in before.items():
+            if job_id not in after or after[job_id].spec != job.spec:
+                self.runner.forget(job_id)
+                self._runs.pop(job_id, None)
+        if config.dns != self.config.dns:
+            self.runner.seat = host_seat(config.dns)
+        self.runner.enabled = enabled
+        self.config, self.plan = config, plan
+        self._asked = frozenset(job.check for job in plan.jobs if job.fixed is None)
+        confirm = config.schedule.confirm
+        self.board.policy = Policy(failures=confirm.failures, successes=confirm.successes)
+        self.board.load(plan.jobs)
+        self.scheduler.update(plan.jobs, self._limits(config.schedule))
+
+    @property
+    def starved(self) -> bool:
+        """Tell whether this process is kept from working in time: its verdicts about time are not to be trusted."""
+        return self._lag.largest() > STARVED_LAG_S
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether each job has reported and no verdict waits for its confirmation."""
+        rows = self.board.rows.values()
+        reported = {row.result.job for row in rows}
+        return len(reported) == len(self.plan.jobs) and not any(row.state is State.PENDING for row in rows)
+
+    async def _run(self, job: Job, kind: RunKind) -> None:
+        confirming = kind is RunKind.CONFIRM
+        results = await self.runner.run(job, thorough=confirming or self._thorough(job), confirming=confirming)
+        transitions = self.board.record(results)
+        self._observe(results, transitions)
+        if job.check not in _UNHURRIED and any(self._unsettled(result.id) for result in results):
+            self.scheduler.confirm(job.id, self.config.schedule.confirm.interval)
+        self.ready = self.ready or self._asked <= self.board.counters.last_run.keys()
+
+    def _thorough(self, job: Job) -> bool:
+        """Tell whether this run asks every source: each job in its own turn, so that not all do so together."""
+        if job.check is not CheckName.DNS:
+            return True
+        every = max(1, round(self.config.schedule.intervals.dns_matrix / job.interval_s))
+        run = self._runs.get(job.id, crc32(job.id.encode()))
+        self._runs[job.id] = run + 1
+        return run % every == 0
+
+    def _unsettled(self, row_id: str) -> bool:
+        row = self.board.rows.get(row_id)
+        return row is not None and row.state in _UNSETTLED
+
+    def _latest(self, row_id: str) -> Result | None:
+        """Return what to stand on: the last verdict, while it is fresh."""
+        row = self.board.rows.get(row_id)
+        return row.result if row is not None and self.board.present(row) else None
+
+    def _rows(self, check: CheckName) -> tuple[Result, ...]:
+        return tuple(r.result for r in self.board.rows.values() if r.result.check is check and self.board.present(r))
+
+    def _limits(self, schedule: Schedule) -> Limits:
+        most = self.config.probing.max_addresses_per_name
+        return Limits(
+            concurrency=concurrency(schedule, self._fd_limit, most),
+            per_host=schedule.per_host,
+            max_rate=schedule.max_rate,
+        )
+
+    def verdicts(self) -> dict[Status, int]:
+        """Count the rows by the status of their last result."""
+        counts: dict[Status, int] = {}
+        for row in self.board.rows.values():
+            counts[row.result.outcome.status] = counts.get(row.result.outcome.status, 0) + 1
+        return counts

@@ -1,0 +1,86 @@
+"""Reasons of our own: why a target was not judged, or judged against an expectation."""
+
+from collections.abc import Mapping
+
+from checks.model import Reason
+from daemon.explain.page import Page
+
+PAGES: Mapping[Reason, Page] = {
+    Reason.NOT_PROBEABLE: Page(
+        meaning="There is nothing to probe: a pattern or network without samples, a Resource with all ports allowed, "
+        "UDP only, or a check with nothing to ask.",
+        impact="None known: nobody looks.",
+        advice="Name something to probe: `samples` for a pattern or network, `probe_ports` where all ports are "
+        "allowed, `relays.stun` for the NAT check.",
+        commands=("healthctl config show",),
+    ),
+    Reason.NOT_ALLOWED: Page(
+        meaning="The address is in `probing.deny`, or the port may only be probed half-open and that is not permitted "
+        "here.",
+        impact="None known: nobody looks.",
+        advice="Add the address to `probing.allow`. A port that a plain connection could harm (MySQL counts it as an "
+        "error and blocks the host) is left alone on purpose; to have it probed all the same, no more often than you "
+        "say, give it an interval: `probing: {ports: {3306: 5m}}`.",
+        commands=("healthctl config show",),
+    ),
+    Reason.NEVER_UP: Page(
+        meaning="The port comes from a range, a source or a sample and has never accepted a connection: most ports of "
+        "a range have no service.",
+        impact="None known. It counts as soon as it has accepted once.",
+        advice="If the port should be up, write it by itself into the Resource, or set `expect: up`.",
+        commands=("nc -vz ADDRESS PORT",),
+    ),
+    Reason.EXPECTED_DOWN: Page(
+        meaning="The Resource says `expect: down`, and it is down.",
+        impact="None: nobody is meant to use it.",
+        advice="Nothing to do. Remove `expect: down` when the service comes into use.",
+        commands=("nc -vz ADDRESS PORT",),
+    ),
+    Reason.UNEXPECTEDLY_UP: Page(
+        meaning="The Resource says `expect: down`, but it accepts connections.",
+        impact="Users who hold access reach something that should not be reachable.",
+        advice="Close the port, or remove `expect: down`.",
+        commands=("nc -vz ADDRESS PORT",),
+    ),
+    Reason.DEPENDENCY_FAILED: Page(
+        meaning="Not asked, because something it stands on fails: its name does not resolve, this host has no network, "
+        "or the Connector does not run.",
+        impact="That of the cause; it is counted there, once.",
+        advice="Repair the row that is named as the cause.",
+        commands=("healthctl check",),
+    ),
+    Reason.INVENTORY_STALE: Page(
+        meaning="A source of Resources has not answered for a long time: the list may be out of date.",
+        impact="None known: new Resources are not watched, removed ones still are.",
+        advice="See why the source fails: token, network, or the file's permissions.",
+        commands=("healthctl check --only control_plane",),
+    ),
+    Reason.PROBER_STARVED: Page(
+        meaning="We ran short of something ourselves: CPU time, file descriptors, ports or memory. A time-out then "
+        "says nothing of the target.",
+        impact="None known: it is our ignorance.",
+        advice="Give this host or this service more CPU or descriptors, or lower `schedule.concurrency` and "
+        "`schedule.max_rate`.",
+        commands=("uptime", "ss -s", "cat /proc/sys/fs/file-nr"),
+    ),
+    Reason.PERMISSION_DENIED: Page(
+        meaning="We may not look: the container runtime's socket, the journal or the Connector's network namespace is "
+        "closed to this account.",
+        impact="None known: it is our ignorance.",
+        advice="Run as root, or grant what is missing: membership of the groups docker or systemd-journal.",
+        commands=("id", "ls -l /var/run/docker.sock"),
+    ),
+    Reason.DEFINITION_OVERLAP: Page(
+        meaning="Two Resources overlap, or one overlaps this host's own networks, a container network or the range "
+        "that Twingate's Clients use (100.96.0.0/12).",
+        impact="A user may reach another target than meant, or be routed around Twingate.",
+        advice="Narrow one of the addresses, or renumber the local network.",
+        commands=("ip route", "healthctl config show"),
+    ),
+    Reason.INTERNAL_ERROR: Page(
+        meaning="The check itself failed: a fault in this product.",
+        impact="None known: it is our ignorance.",
+        advice="Please report it with the traceback from the log.",
+        commands=("journalctl -u connector-health -n 100",),
+    ),
+}

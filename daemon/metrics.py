@@ -1,0 +1,37 @@
+"""All metrics of the daemon: families made anew from one view at each scrape. Nobody ever sets a gauge."""
+
+from collections.abc import Callable, Iterable
+
+from daemon.exposition import Family, render
+from daemon.metrics_checks import check_families, last_run
+from daemon.metrics_engine import engine_families
+from daemon.metrics_identity import identity_families
+from daemon.metrics_path import path_families
+from daemon.metrics_process import process_families
+from daemon.metrics_resources import ResourceMetrics
+from daemon.metrics_state import with_resources
+from daemon.view import View
+
+
+class Metrics:
+    """Renders `/metrics`; lives as long as the daemon, because it keeps the label blocks of the plan."""
+
+    def __init__(self, process: Callable[[], Iterable[Family]] = process_families) -> None:
+        self._resources = ResourceMetrics()
+        self._process = process
+
+    def families(self, view: View) -> list[Family]:
+        """Return every family, in the order in which they are shown."""
+        fixed = [
+            *identity_families(view),
+            *check_families(view),
+            last_run(view),
+            *path_families(view),
+            *engine_families(view),
+            *self._process(),
+        ]
+        return with_resources(view, fixed, self._resources)
+
+    def render(self, view: View, *, openmetrics: bool) -> bytes:
+        """Return the exposition, as OpenMetrics 1.0 or as text 0.0.4."""
+        return render(self.families(view), openmetrics=openmetrics).encode()

@@ -1,0 +1,139 @@
+"""Every check once: `healthctl check`. The daemon's jobs and runner, ordered by who depends on whom."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
+
+from checks.model import CheckName, Outcome, Reason, Status
+from daemon.board import Board
+from daemon.config.schema import Config
+from daemon.identity import shown_name
+from daemon.jobs import Job, Result
+from daemon.limits import Slots, concurrency, raise_fd_limit
+from daemon.looplag import LoopLag
+from daemon.plan import Plan
+from daemon.runner import HOST_ROW, OUTWARD_CHECKS, TROUBLE_CHECKS, Known, Runner
+from daemon.seat import host_seat
+from daemon.state import Policy
+from daemon.store import Store
+from daemon.targets import enabled_checks, make_plan
+from daemon.view import EngineFigures, View
+
+_LAST = CheckName.PROVIDER  # asked when all else is known: only trouble makes it worth asking
+
+
+class OneShot:
+    """Runs each job once, its parents first, and once more after a pause if it was critical."""
+
+    def __init__(self, jobs: Iterable[Job], slots: Slots, confirm_after_s: float) -> None:
+        self.jobs = {job.id: job for job in jobs}
+        self.results: dict[str, Result] = {}
+        self._done = {job_id: asyncio.Event() for job_id in self.jobs}
+        self._slots = slots
+        self._confirm_after_s = confirm_after_s
+
+    def known(self, ever_up: AbstractSet[str]) -> Known:
+        """Tell the runner what this run has found so far, and which rows were up before it."""
+        return Known(
+            latest=self.results.get,
+            rows=lambda check: tuple(r for r in self.results.values() if r.check is check),
+            ever_up=ever_up.__contains__,
+        )
+
+    async def run(self, runner: Runner, timeout_s: float | None, on_result: Callable[[Result], None]) -> None:
+        """Run until each job has its verdict; what `timeout_s` cuts off is unknown."""
+        try:
+            async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as group:
+                for job in self.jobs.values():
+                    group.create_task(self._settle(job, runner, on_result), name=job.id)
+        except TimeoutError:
+            self._give_up(runner.seat.wall_clock(), timeout_s or 0.0)
+
+    async def _settle(self, job: Job, runner: Runner, on_result: Callable[[Result], None]) -> None:
+        for parent in self._parents(job):
+            await self._done[parent].wait()
+        results = await self._run(job, runner, confirming=False)
+        if job.confirmable and any(r.outcome.status is Status.CRITICAL for r in results):
+            await asyncio.sleep(self._confirm_after_s)
+            results = await self._run(job, runner, confirming=True)
+        for result in results:
+            self.results[result.id] = result
+            on_result(result)
+        self._done[job.id].set()
+
+    async def _run(self, job: Job, runner: Runner, *, confirming: bool) -> tuple[Result, ...]:
+        async with self._slots.hold(job):
+            return await runner.run(job, thorough=True, confirming=confirming)
+
+    def _parents(self, job: Job) -> list[str]:
+        if job.fixed is not None:
+            return []
+        if job.check is _LAST:
+            return [j.id for j in self.jobs.values() if j.check in TROUBLE_CHECKS]
+        if job.check is CheckName.NAT:
+            return [j.id for j in self.jobs.values() if j.check in OUTWARD_CHECKS]
+        wanted = {CheckName.DNS: [HOST_ROW], CheckName.TCP: [HOST_ROW, f"dns:{job.name}"]}.get(job.check, [])
+        return [job_id for job_id in wanted if job_id in self.jobs]
+
+    def _give_up(self, wall: float, timeout_s: float) -> None:
+        """Record what the time-out of the whole command cut off."""
+        summary = f"not finished within the {timeout_s:g} s of --timeout"
+        outcome = Outcome(status=Status.UNKNOWN, reason=Reason.TIMEOUT, summary=summary)
+        for job in self.jobs.values():
+            if not self._done[job.id].is_set():
+                result = Result(
+                    id=job.id, job=job.id, check=job.check, target=job.target, outcome=outcome,
+                    started_at=wall, duration_s=timeout_s, resources=job.resources,
+                )  # fmt: skip
+                self.results[job.id] = result
+
+
+async def check_once(
+    config: Config,
+    *,
+    only: frozenset[CheckName] | None = None,
+    resources: tuple[str, ...] = (),
+    timeout_s: float | None = None,
+    on_result: Callable[[Result], None] = lambda _: None,
+) -> View:
+    """Run every job of the configuration once, those of `resources` alone if any are named; return what was found.
+
+    Nothing is written. What a daemon on this host knows to have been up before is taken into account.
+    """
+    enabled = enabled_checks(config, only)
+    plan = _narrowed(make_plan(config, enabled), resources)
+    loop = asyncio.get_running_loop()
+    lag, seat = LoopLag(), host_seat(config.dns)
+    begin, wall = loop.time(), seat.wall_clock()
+    board = Board(Policy(failures=1, successes=1), seat.wall_clock, clock=loop.time)
+    ever_up = await Store.read_only(config.state.path)
+    pool = concurrency(config.schedule, raise_fd_limit(), config.probing.max_addresses_per_name)
+    slots = Slots(pool, config.schedule.per_host, config.schedule.max_rate)
+    run = OneShot(plan.jobs, slots, config.schedule.confirm.interval)
+    runner = Runner(seat, enabled, run.known(ever_up), lag.between)
+    async with asyncio.TaskGroup() as group:
+        watcher = group.create_task(lag.run(), name="loop lag")
+        await run.run(runner, timeout_s, on_result)
+        watcher.cancel()
+    board.load(plan.jobs)
+    board.record(run.results.values())
+    engine = EngineFigures(
+        connector=shown_name(config),
+        started_at=wall,
+        duration_s=loop.time() - begin,
+        event_loop_lag_s=lag.largest(),
+    )
+    return View(config=config, plan=plan, board=board, engine=engine)
+
+
+def _narrowed(plan: Plan, resources: tuple[str, ...]) -> Plan:
+    """Leave out the jobs that stand behind other Resources only."""
+    if not resources:
+        return plan
+    wanted = frozenset(resources)
+    jobs = tuple(job for job in plan.jobs if not job.resources or wanted & set(job.resources))
+    return Plan(
+        jobs=jobs,
+        resources=tuple(r for r in plan.resources if r.name in wanted),
+        rows_of={name: ids for name, ids in plan.rows_of.items() if name in wanted},
+    )

@@ -1,0 +1,154 @@
+"""The status page: one document, no scripts, nothing from elsewhere; to be read on a phone at three in the morning."""
+
+import base64
+import datetime as dt
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import jinja2
+
+from checks.model import CheckName, Event, Status
+from daemon.document import Document, Row
+from daemon.state import State
+
+TEMPLATES = Path(__file__).parent / "templates"
+MAX_ROWS = 500  # rows in full: beyond, a browser on a phone no longer scrolls; the rest is counted and linked
+REFRESH_S = 15  # the page asks again by itself
+
+_ATTENTION = (Status.CRITICAL, Status.WARNING, Status.UNKNOWN)
+_NOTES = frozenset({CheckName.PROVIDER, CheckName.DEFINITION})
+_EVENTS = {Event.DNS_LOOKUP_ERROR: "DNS lookup error", Event.UNABLE_TO_CONNECT: "Unable to connect"}
+_TITLES = {
+    CheckName.HOST: "Host network", CheckName.CLOCK: "Clock", CheckName.CONTROL_PLANE: "Control plane",
+    CheckName.RELAY: "Relay", CheckName.NAT: "UDP and NAT", CheckName.RESOLVER: "Nameserver", CheckName.DNS: "Name",
+    CheckName.TCP: "Port", CheckName.CONNECTOR: "Connector", CheckName.PROVIDER: "Status page",
+    CheckName.DEFINITION: "Definition",
+}  # fmt: skip
+_HELD = {
+    State.PENDING: "not yet confirmed",
+    State.RECOVERING: "recovering: not yet confirmed to be over",
+    State.SUPPRESSED: "explained by another failure",
+}
+_BY_HAND = re.compile(
+    r"^(?P<advice>.*?)\s*(?:\b\w+(?: it)? )?\bby hand(?: on this host)?: (?P<command>.+?)(?:\. (?P<more>[A-Z].*)|\.?)$",
+    re.IGNORECASE,
+)
+"""How an action introduces the command that repeats the observation; it is set on a line of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """An action in two parts: what to do, and the command that shows the same by hand (empty when there is none)."""
+
+    text: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One row as the page shows it."""
+
+    row: Row
+    title: str
+    held: str
+    since: str
+    event: str
+    advice: Advice
+
+
+class Page:
+    """Renders the page; `policy` is the Content-Security-Policy that admits its one style sheet and nothing else."""
+
+    def __init__(self) -> None:
+        self._css = (TEMPLATES / "status.css").read_text("utf-8")
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._template = environment.get_template("status.html")
+        digest = base64.b64encode(hashlib.sha256(self._css.encode()).digest()).decode()
+        self.policy = (
+            f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'; base-uri 'none'; "
+            "form-action 'none'"
+        )
+
+    def render(self, whole: Document, now: float, *, refresh: bool = True) -> str:
+        """Return the page of a document; `now` is the Unix time at which it was made."""
+        rows = whole["checks"]
+        urgent = _urgent(rows)
+        shown = urgent[:MAX_ROWS]
+        return self._template.render(
+            whole=whole,
+            css=self._css,
+            refresh_s=REFRESH_S if refresh else 0,
+            made_at=_clock(now),
+            attention=[_line(row, now) for row in shown],
+            attention_left=len(urgent) - len(shown),
+            attention_query=urlencode({"status": ",".join(status.value for status in _ATTENTION)}),
+            statuses=tuple(status.value for status in (*_ATTENTION, Status.OK, Status.SKIPPED)),
+            counts=_counts(rows),
+            rows=[_line(row, now) for row in rows[:MAX_ROWS]],
+            rows_left=max(0, len(rows) - MAX_ROWS),
+        )
+
+
+def split_action(action: str) -> Advice:
+    """Take the command to repeat an observation out of an action."""
+    found = _BY_HAND.match(action)
+    if found is None:
+        return Advice(text=action, command="")
+    text = " ".join(part for part in (found["advice"], found["more"]) if part)
+    return Advice(text=text, command=found["command"].replace("`", ""))
+
+
+def ago(seconds: float) -> str:
+    """Write a duration as a person says it: the largest unit that fits."""
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return f"{max(0, int(seconds))} s"
+
+
+def _urgent(rows: Iterable[Row]) -> list[Row]:
+    """Return what somebody should read: the worst first, confirmed before unconfirmed, what decides before notes."""
+    found = [row for row in rows if row["status"] in _ATTENTION]
+    return sorted(found, key=_urgency)
+
+
+def _urgency(row: Row) -> tuple[bool, int, bool]:
+    return row["check"] in _NOTES, _ATTENTION.index(Status(row["status"])), row["state"] == State.PENDING
+
+
+def _counts(rows: Sequence[Row]) -> list[tuple[str, dict[str, int]]]:
+    counted = Counter((row["check"], row["status"]) for row in rows)
+    present = {row["check"] for row in rows}
+    return [
+        (title, {status.value: counted[check.value, status.value] for status in Status})
+        for check, title in _TITLES.items()
+        if check.value in present
+    ]
+
+
+def _line(row: Row, now: float) -> Line:
+    since = row["since"]
+    return Line(
+        row=row,
+        title=_TITLES[CheckName(row["check"])],
+        held=_HELD.get(State(row["state"]), "") if row["state"] else "",
+        since="" if since is None else f"{ago(now - dt.datetime.fromisoformat(since).timestamp())}",
+        event=_EVENTS.get(Event(row["event"]), "") if row["event"] else "",
+        advice=split_action(row["action"]),
+    )
+
+
+def _clock(unix_seconds: float) -> str:
+    return dt.datetime.fromtimestamp(unix_seconds, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

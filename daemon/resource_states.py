@@ -1,0 +1,106 @@
+"""In which state each Resource is: every one is counted once, under the first state that applies."""
+
+import fnmatch
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from checks.model import CheckName, Reason, Status
+from daemon.config.schema import Maintenance, Resource
+from daemon.state import State, TargetState
+from daemon.view import View
+
+
+class ResourceState(StrEnum):
+    """The states, in the order in which they are tried.
+
+    - `failing`: a name or port of it is held to be failing (recovering ones too); `pending`: it failed, unconfirmed.
+    - `unknown`: no verdict, or an old one, or none yet; `suppressed`: a cause elsewhere explains it.
+    - `ok`: all that was judged is as expected, and where ports are probed, a port was.
+    - `never_up`: nothing of it has accepted a connection yet, and nobody wrote that it must.
+    - `maintenance`: one of the first four, during an announced maintenance.
+    - `not_probeable`: nothing could be probed, or must not be. `disabled`: nothing was asked to be.
+    """
+
+    FAILING = "failing"
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+    SUPPRESSED = "suppressed"
+    OK = "ok"
+    NEVER_UP = "never_up"
+    MAINTENANCE = "maintenance"
+    NOT_PROBEABLE = "not_probeable"
+    DISABLED = "disabled"
+
+
+_RANK = {state: rank for rank, state in enumerate(ResourceState)}
+_EXCUSED = frozenset({ResourceState.FAILING, ResourceState.PENDING, ResourceState.UNKNOWN, ResourceState.SUPPRESSED})
+_HELD = {
+    State.FAILING: ResourceState.FAILING,
+    State.RECOVERING: ResourceState.FAILING,  # it failed, and has not yet proven that it is over
+    State.PENDING: ResourceState.PENDING,
+    State.UNKNOWN: ResourceState.UNKNOWN,
+    State.SUPPRESSED: ResourceState.SUPPRESSED,
+    State.OK: ResourceState.OK,
+}
+_SKIPPED = {
+    Reason.NOT_PROBEABLE: ResourceState.NOT_PROBEABLE,
+    Reason.NOT_ALLOWED: ResourceState.NOT_PROBEABLE,
+    Reason.NEVER_UP: ResourceState.NEVER_UP,
+    Reason.EXPECTED_DOWN: ResourceState.OK,
+    Reason.DEPENDENCY_FAILED: ResourceState.SUPPRESSED,
+}
+
+
+def count_states(view: View) -> Counter[ResourceState]:
+    """Count the effective Resources by state."""
+    rows = {row.id: row_state(row, present=view.board.present(row)) for row in view.board.rows.values()}
+    windows = current_windows(view.config.maintenance, view.now)
+    counted: Counter[ResourceState] = Counter()
+    for resource in view.plan.resources:
+        ids = view.plan.rows_of.get(resource.name, ())
+        found = [(row_id, rows.get(row_id, ResourceState.UNKNOWN)) for row_id in ids]
+        counted[resource_state(resource, found, maintained=bool(windows) and in_maintenance(resource, windows))] += 1
+    return counted
+
+
+def resource_state(resource: Resource, rows: Sequence[tuple[str, ResourceState]], *, maintained: bool) -> ResourceState:
+    """Return the first state that applies to a Resource, from the ids and states of the rows behind it."""
+    dns = CheckName.DNS.value + ":"
+    if resource.probe == "dns":
+        rows = [row for row in rows if row[0].startswith(dns)]
+    if not rows or resource.probe == "never":
+        return ResourceState.DISABLED
+    state = _first(state for _, state in rows)
+    if state is ResourceState.OK:
+        # A name that resolves says nothing of a port that was not asked: where there are ports, only they count.
+        ports = [state for row_id, state in rows if not row_id.startswith(dns)]
+        state = _first(ports) if ports else state
+    return ResourceState.MAINTENANCE if maintained and state in _EXCUSED else state
+
+
+def row_state(row: TargetState, *, present: bool) -> ResourceState:
+    """Return what one row says of the Resources before it."""
+    outcome = row.result.outcome
+    if outcome.status is Status.SKIPPED and outcome.reason in _SKIPPED:
+        return _SKIPPED[outcome.reason]
+    if outcome.status.conclusive and not present:
+        return ResourceState.UNKNOWN  # the verdict is old: nobody knows any more
+    return _HELD[row.state]
+
+
+def current_windows(windows: Iterable[Maintenance], now: float) -> list[Maintenance]:
+    """Return the maintenance windows that are open at a Unix time; their end is not part of them."""
+    return [w for w in windows if w.start.timestamp() <= now < w.to.timestamp()]
+
+
+def in_maintenance(resource: Resource, windows: Iterable[Maintenance]) -> bool:
+    """Tell whether a window names this Resource or matches its address (`*` and `?`; case does not matter)."""
+    return any(
+        window.match == resource.name or fnmatch.fnmatchcase(resource.address.lower(), window.match.lower())
+        for window in windows
+    )
+
+
+def _first(states: Iterable[ResourceState]) -> ResourceState:
+    return min(states, key=_RANK.__getitem__)

@@ -1,0 +1,143 @@
+"""The whole report in one breath: which Resources would fail now, what else is wrong, what is fine."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from checks.model import CheckName, Event, Status, worst
+from daemon.document import Row
+
+_ALONE = {
+    CheckName.HOST: "host network",
+    CheckName.CLOCK: "clock",
+    CheckName.CONTROL_PLANE: "control plane",
+    CheckName.RELAY: "relays",
+    CheckName.NAT: "NAT",
+    CheckName.RESOLVER: "nameservers",
+    CheckName.CONNECTOR: "Connector",
+}
+_PLURAL = frozenset({CheckName.RELAY, CheckName.RESOLVER})
+_EVENT_WORDS = {Event.DNS_LOOKUP_ERROR: ("DNS lookup error", "DNS lookup errors"),
+                Event.UNABLE_TO_CONNECT: ("unable to connect", "unable to connect")}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many Resources there are, and what a user of each would meet now; each is counted once."""
+
+    total: int
+    dns_lookup_error: int = 0
+    unable_to_connect: int = 0
+    answering: int = 0
+    warned: int = 0  # of those that answer
+    undecided: int = 0
+    not_probed: int = 0
+
+    @property
+    def failing(self) -> int:
+        """How many would fail now."""
+        return self.dns_lookup_error + self.unable_to_connect
+
+
+def count_resources(rows: Iterable[Row], configured: int) -> Tally:
+    """Count each Resource once: by its worst row, a failing name before a failing port."""
+    behind: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["check"] in (CheckName.DNS, CheckName.TCP):
+            for name in row["resources"]:
+                behind.setdefault(name, []).append(row)
+    counts = dict.fromkeys(("dns_lookup_error", "unable_to_connect", "answering", "warned", "undecided"), 0)
+    for found in behind.values():
+        kind = _kind(found)
+        if kind == "warned":
+            counts["answering"] += 1
+        if kind in counts:
+            counts[kind] += 1
+    total = max(configured, len(behind))
+    failing = counts["dns_lookup_error"] + counts["unable_to_connect"]
+    return Tally(total=total, not_probed=total - failing - counts["answering"] - counts["undecided"], **counts)
+
+
+def _kind(rows: Sequence[Row]) -> str:
+    critical = {row["check"] for row in rows if row["status"] == Status.CRITICAL}
+    if CheckName.DNS in critical:
+        return "dns_lookup_error"
+    if critical:
+        return "unable_to_connect"
+    # A name that resolves says nothing of its ports: where there are any, only their own answer counts.
+    ports = [row for row in rows if row["check"] == CheckName.TCP] or rows
+    statuses = {Status(row["status"]) for row in ports}
+    if Status.UNKNOWN in statuses:
+        return "undecided"
+    if not any(status.conclusive for status in statuses):
+        return "not_probed"
+    return "warned" if any(row["status"] == Status.WARNING for row in rows) else "answering"
+
+
+def summarise(rows: Sequence[Row], asked: frozenset[CheckName], configured: int) -> str:
+    """Return the whole in a few short sentences, the Resources first."""
+    sentences = []
+    if asked & {CheckName.DNS, CheckName.TCP}:
+        sentences.append(_resources(count_resources(rows, configured), ports=CheckName.TCP in asked))
+    verdicts: dict[CheckName, Status] = {}
+    for check in _ALONE:
+        statuses = [Status(row["status"]) for row in rows if row["check"] == check]
+        if any(status is not Status.SKIPPED for status in statuses):
+            verdicts[check] = worst(statuses)
+    for status in (Status.CRITICAL, Status.WARNING, Status.UNKNOWN):
+        labels = [_ALONE[check] for check, verdict in verdicts.items() if verdict is status]
+        if labels:
+            sentences.append(f"{status.capitalize()}: {', '.join(labels)}.")
+    fine = [check for check, verdict in verdicts.items() if verdict is Status.OK]
+    if fine:
+        labels = [_ALONE[check] for check in fine]
+        verb = "is" if len(fine) == 1 and fine[0] not in _PLURAL else "are"
+        sentences.append(f"{_capital(', '.join(labels))} {verb} fine.")
+    return " ".join(sentences + _notes(rows)) or "Nothing was checked."
+
+
+def _resources(tally: Tally, *, ports: bool) -> str:
+    total = tally.total
+    if not total:
+        return "No Resource is configured."
+    word = "Resource" if total == 1 else "Resources"
+    rest = []
+    if tally.warned:
+        rest.append(f"{tally.warned} of them with a warning")
+    if tally.undecided:
+        rest.append(f"{tally.undecided} reached no verdict")
+    if tally.not_probed:
+        rest.append(f"{tally.not_probed} not probed")
+    answer = "answer" if ports else "resolve"
+    if tally.failing:
+        kinds = [
+            f"{number} {_EVENT_WORDS[event][number != 1]}"
+            for event, number in (
+                (Event.DNS_LOOKUP_ERROR, tally.dns_lookup_error),
+                (Event.UNABLE_TO_CONNECT, tally.unable_to_connect),
+            )
+            if number
+        ]
+        first = f"{tally.failing} of {total} {word} would fail now: {', '.join(kinds)}"
+        rest = [r for r in rest if "warning" not in r]
+    elif tally.answering == total:
+        first = f"The Resource {answer}s" if total == 1 else f"All {total} Resources {answer}"
+    elif tally.answering:
+        first = f"{tally.answering} of {total} {word} {answer}"
+    else:
+        first = f"None of {total} {word} was judged"
+    return "; ".join([first, *rest]) + "."
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    notes = []
+    worse = (Status.WARNING, Status.CRITICAL)
+    if any(row["check"] == CheckName.PROVIDER and row["status"] in worse for row in rows):
+        notes.append("Twingate's status page reports an incident.")
+    findings = sum(row["check"] == CheckName.DEFINITION and row["status"] in worse for row in rows)
+    if findings:
+        notes.append(f"{findings} finding{'s' if findings > 1 else ''} on definitions.")
+    return notes
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -1,0 +1,133 @@
+"""The jobs that do not come from Resources: this host, its clock, the way to Twingate, the nameservers."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from checks.clock import ClockSpec, longest_run_s
+from checks.connector import ConnectorSpec
+from checks.control_plane import ControlPlaneSpec
+from checks.host import HostSpec
+from checks.model import CheckName, Outcome, Reason, Status
+from checks.nat import NatSpec
+from checks.net.endpoint import Endpoint, parse_endpoint
+from checks.provider import ProviderSpec
+from checks.relay import RelaySpec
+from checks.resolver import ResolverSpec
+from daemon.config.schema import Config, Relays
+from daemon.jobs import Job
+
+HTTPS_PORT = 443
+PROBE_ROUNDS = 6  # a run waits at most this often for one time-out: names, addresses, TLS twice when it fails, HTTP
+
+
+def controller_urls(config: Config) -> tuple[str, ...]:
+    """Return the Controller's URLs: as configured, else derived from the network's name."""
+    if config.control_plane.urls or config.connector.network is None:
+        return config.control_plane.urls
+    return (f"https://{config.connector.network}.twingate.com",)
+
+
+def static_jobs(config: Config, question: str | None) -> Iterator[Job]:
+    """Yield these jobs; a check with nothing to ask yields one that is recorded as skipped and never run."""
+    seconds, timeout_s = config.schedule.intervals, config.schedule.timeout
+    urls = controller_urls(config)
+    yield _job(CheckName.HOST, "network", HostSpec(timeout_s=timeout_s), seconds.host, timeout_s)
+    yield _clock(config, urls)
+    yield from _control_plane(config, urls)
+    yield from _relays(config)
+    if config.relays.stun:
+        spec = NatSpec(servers=config.relays.stun, timeout_s=timeout_s)
+        yield _job(CheckName.NAT, "udp", spec, seconds.nat, timeout_s)
+    else:
+        yield _nothing(CheckName.NAT, "udp", "no STUN server is configured (relays.stun)")
+    resolver = ResolverSpec(question=question or _controller_host(urls), timeout_s=config.dns.timeout)
+    yield _job(CheckName.RESOLVER, "nameservers", resolver, config.schedule.interval, config.dns.timeout)
+    yield _provider(config)
+    yield _job(CheckName.CONNECTOR, "process", ConnectorSpec(target="process"), seconds.connector, timeout_s)
+
+
+def _clock(config: Config, urls: tuple[str, ...]) -> Job:
+    controllers = tuple(u for u in urls if u.startswith("https://")) if config.clock.controller_date else ()
+    servers = None if isinstance(config.clock.servers, str) else config.clock.servers
+    if servers == () and not controllers:
+        return _nothing(CheckName.CLOCK, "system", "no time source is configured (clock.servers)")
+    spec = ClockSpec(
+        servers=servers,
+        controllers=controllers,
+        ca_file=config.control_plane.ca_file,
+        max_offset_s=config.clock.max_offset,
+        warn_offset_s=config.clock.warn_offset,
+        timeout_s=config.schedule.timeout,
+    )
+    job = _job(CheckName.CLOCK, "system", spec, config.schedule.intervals.clock, config.schedule.timeout)
+    # The ticks of the Controller's clock are waited for, however short the time-out is.
+    return replace(job, timeout_s=max(job.timeout_s, longest_run_s(spec)))
+
+
+def _control_plane(config: Config, urls: tuple[str, ...]) -> Iterator[Job]:
+    if not urls:
+        yield _nothing(CheckName.CONTROL_PLANE, "controller", "no network is configured (connector.network)")
+    for url in urls:
+        target = controller_endpoint(url).short(HTTPS_PORT)
+        spec = ControlPlaneSpec(
+            url=url,
+            target=target,
+            ca_file=config.control_plane.ca_file,
+            expected_issuers=config.control_plane.expected_issuers,
+            timeout_s=config.schedule.timeout,
+        )
+        interval_s = config.schedule.intervals.control_plane
+        yield _job(CheckName.CONTROL_PLANE, target, spec, interval_s, config.schedule.timeout)
+
+
+def _relays(config: Config) -> Iterator[Job]:
+    if not config.relays.endpoints:
+        yield _nothing(CheckName.RELAY, "relays", "no Relay is configured (relays.endpoints)")
+    for endpoint in dict.fromkeys(config.relays.endpoints):
+        target = endpoint.short(HTTPS_PORT)
+        proven = endpoint not in Relays().endpoints  # the operator named it; the built-in one is only documented
+        spec = RelaySpec(endpoint=endpoint, target=target, proven=proven, timeout_s=config.schedule.timeout)
+        yield _job(CheckName.RELAY, target, spec, config.schedule.intervals.relay, config.schedule.timeout)
+
+
+def _provider(config: Config) -> Job:
+    url = config.provider.status_url
+    target = controller_endpoint(url).short(HTTPS_PORT)
+    if config.provider.enabled == "never":
+        return _nothing(CheckName.PROVIDER, target, "switched off (provider.enabled: never)")
+    spec = ProviderSpec(
+        status_url=url,
+        target=target,
+        enabled=config.provider.enabled,
+        ca_file=config.control_plane.ca_file,
+        timeout_s=config.schedule.timeout,
+    )
+    return _job(CheckName.PROVIDER, target, spec, config.schedule.intervals.provider, config.schedule.timeout)
+
+
+def controller_endpoint(url: str) -> Endpoint:
+    """Return host and port of an http(s) URL that the configuration has accepted."""
+    scheme, _, rest = url.partition("://")
+    return parse_endpoint(rest.partition("/")[0], HTTPS_PORT if scheme == "https" else 80)
+
+
+def _controller_host(urls: tuple[str, ...]) -> str | None:
+    hosts = (controller_endpoint(url) for url in urls)
+    return next((e.host for e in hosts if not e.literal), None)
+
+
+def _job(check: CheckName, target: str, spec: object, interval_s: float, timeout_s: float) -> Job:
+    return Job(
+        id=f"{check}:{target}",
+        check=check,
+        target=target,
+        spec=spec,
+        interval_s=interval_s,
+        timeout_s=PROBE_ROUNDS * timeout_s,
+    )
+
+
+def _nothing(check: CheckName, target: str, why: str) -> Job:
+    outcome = Outcome(status=Status.SKIPPED, reason=Reason.NOT_PROBEABLE, summary=f"nothing to ask: {why}")
+    job_id = f"{check}:{target}"
+    return Job(id=job_id, check=check, target=target, spec=None, interval_s=0.0, timeout_s=0.0, fixed=outcome)

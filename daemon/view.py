@@ -1,0 +1,51 @@
+"""What every view reads: one moment of the configuration, the plan, the board and the engine."""
+
+from dataclasses import dataclass, field
+
+from daemon.board import Board, Histogram
+from daemon.config.schema import Config
+from daemon.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFigures:
+    """What the engine knows of itself. The app fills it anew for each view; `healthctl check` keeps the defaults.
+
+    - `connector` is the effective name (`connector.name`, or what stands in for it); `vantage` is `connector` or
+      `host`; `runtime` is `docker`, `systemd`, `kubernetes` or `none`: never `auto`.
+    - `started_at` is the Unix time at which this process (or this `healthctl check`) began to look;
+      `duration_s` is how long a finished `healthctl check` took, in seconds, and None in the daemon.
+    - `ready` is latched: every check has reported once.
+    - `event_loop_lag_s` is the largest lag of the last 60 s, in seconds; `scheduler_lag` observes how late jobs start.
+    - `reload_ok` and `reloaded_at` tell whether the last (re)load of the configuration succeeded, and the Unix time
+      of the last that did.
+    """
+
+    connector: str
+    vantage: str = "host"
+    runtime: str = "none"
+    started_at: float = 0.0
+    duration_s: float | None = None
+    ready: bool = False
+    in_flight: int = 0
+    missed: int = 0
+    scheduler_lag: Histogram = field(default_factory=Histogram)
+    event_loop_lag_s: float = 0.0
+    starved: bool = False
+    reload_ok: bool = True
+    reloaded_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One consistent moment. Nothing in it may be changed by who reads it."""
+
+    config: Config
+    plan: Plan
+    board: Board
+    engine: EngineFigures
+
+    @property
+    def now(self) -> float:
+        """The wall clock of the board, in Unix seconds."""
+        return self.board.wall_clock()

@@ -1,0 +1,142 @@
+"""The HTTP server: listeners, limits and an orderly end. What is served is in `web_routes`. The only user of aiohttp.
+
+aiohttp's low-level server is used, not its Application: eight fixed paths need no router, and this way every answer,
+even to what is no HTTP at all, is ours. Limits keep a client from taking what the probes need, file descriptors above
+all: they apply on every address, because /metrics is often reachable from the whole network.
+"""
+
+import asyncio
+import logging
+import socket
+from typing import cast
+
+from aiohttp import web
+
+from checks.net.endpoint import Endpoint
+from daemon.config.schema import Web
+from daemon.hostguard import HostGuard, configured_hosts, own_names
+from daemon.web_answer import plain
+from daemon.web_routes import Backend, Routes
+from daemon.web_sockets import WebError, bind_tcp, bind_unix, remove_own_socket
+
+__all__ = ["Backend", "WebError", "WebServer"]
+
+log = logging.getLogger("connector_health.web")
+
+BACKLOG = 128
+MAX_CONNECTIONS = 200  # Prometheus holds one; the rest is people. Each costs a file descriptor
+MAX_LINE_BYTES = 8190  # the request line: ids and names of Resources in a query are long
+MAX_FIELD_BYTES = 8190
+MAX_HEADERS = 64
+IDLE_S = 75.0  # above Prometheus' usual 60 s between scrapes; also how long a client may take to send its headers
+LINGER_S = 1.0  # for the body of a request that was answered already
+CLOSE_S = 0.4  # for handlers under way at the end; the server waits for it at most twice
+"""Seconds and bytes."""
+
+
+class WebServer:
+    """Serves one configuration's `web` section. `start` and `close` are symmetric; it can be started once."""
+
+    def __init__(self, config: Web, backend: Backend) -> None:
+        self._config = config
+        guard = HostGuard(configured_hosts(config) | own_names())
+        self._routes = Routes(backend, guard)
+        self._server: web.Server | None = None
+        self._listeners: list[asyncio.Server] = []
+        self._socket_inode: int | None = None
+
+    @property
+    def addresses(self) -> tuple[Endpoint, ...]:
+        """The TCP addresses that are listened on, with the port that was given for port 0."""
+        names = [sock.getsockname() for server in self._listeners for sock in server.sockets]
+        return tuple(Endpoint(name[0], name[1]) for name in names if isinstance(name, tuple))
+
+    async def start(self) -> None:
+        """Listen on every configured address, or on none. Raises: WebError with the address and what to do."""
+        if self._config.config_file is not None:
+            raise WebError(
+                "web.config_file: TLS and authentication are not available in this version; "
+                "remove it and put a reverse proxy in front"
+            )
+        loop = asyncio.get_running_loop()
+        self._server = web.Server(self._routes.handle)
+        sockets: list[socket.socket] = []
+        try:
+            # One by one: when the second fails, the first must be closed.
+            sockets.extend(bind_tcp(endpoint, self._config.listen) for endpoint in dict.fromkeys(self._config.listen))
+            if self._config.socket is not None:
+                sock, self._socket_inode = bind_unix(self._config.socket)
+                sockets.append(sock)
+            for sock in sockets:
+                self._listeners.append(await loop.create_server(self._connection, sock=sock, backlog=BACKLOG))
+        except BaseException:
+            for sock in sockets:
+                sock.close()
+            await self.close()
+            raise
+        for sock in sockets:
+            log.info("listening on %s", sock.getsockname())
+
+    async def close(self) -> None:
+        """Stop listening, give answers under way a moment, then close every connection: within a second in all."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        if self._config.socket is not None and self._socket_inode is not None:
+            remove_own_socket(self._config.socket, self._socket_inode)
+            self._socket_inode = None
+        if self._server is not None:
+            server, self._server = self._server, None
+            server.pre_shutdown()
+            await server.shutdown(CLOSE_S)
+
+    def _connection(self) -> asyncio.Protocol:
+        server = self._server
+        if server is None or len(server.connections) >= MAX_CONNECTIONS:
+            return _Refused()
+        return _Connection(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=IDLE_S,
+            lingering_time=LINGER_S,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_FIELD_BYTES,
+            max_headers=MAX_HEADERS,
+            access_log=cast("logging.Logger", None),  # its way to say that there is none
+        )
+
+
+class _Refused(asyncio.Protocol):
+    """One connection too many: closed at once, so that it holds no file descriptor."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+class _Connection(web.RequestHandler):
+    """A connection whose answers to broken requests neither name the library nor fill the log."""
+
+    __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count an answer as sent only once the kernel has all of it: what waits here is our memory."""
+        super().connection_made(transport)
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.set_write_buffer_limits(high=0)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - the library's words; ours follow
+    ) -> web.StreamResponse:
+        """Answer in one plain sentence; only what is our own fault is worth a traceback in the log."""
+        if status >= 500:
+            log.error("request for %s failed", request.path, exc_info=exc)
+        if request.writer is not None and request.writer.output_size > 0:
+            raise ConnectionError("the answer had begun: it can't become an error any more")
+        text = "this request failed: see the log of connector-health" if status >= 500 else "this is no valid request"
+        response = plain(status, text)
+        response.force_close()
+        return response

@@ -1,0 +1,87 @@
+"""The rules that hold for every request, whatever it asks for: name, size, path, method, and where it came in."""
+
+import ipaddress
+from enum import Enum, auto
+
+from aiohttp import HttpVersion11, web
+
+from checks.net.text import printable
+from daemon.hostguard import HostGuard
+from daemon.web_answer import closing, plain
+
+MAX_BODY_BYTES = 4096  # nothing here takes a body; some clients send a small one with POST
+RELOAD = "/-/reload"
+OPEN_TO_ALL = frozenset({"/metrics", "/-/healthy", "/-/ready"})
+
+
+class Listener(Enum):
+    """Where a request came in: what it may ask depends on it."""
+
+    SOCKET = auto()
+    LOOPBACK = auto()
+    PUBLIC = auto()
+
+
+class Rules:
+    """Refuses what must not be answered."""
+
+    def __init__(self, guard: HostGuard, readable: tuple[str, ...]) -> None:
+        self._guard = guard
+        self._readable = readable
+
+    def refusal(self, request: web.BaseRequest) -> web.Response | None:
+        """Return the answer to a request that is refused; None when it may be answered."""
+        at = listener_of(request)
+        return self._of_message(request, at) or self._of_path(request) or self._of_origin(request, at)
+
+    def _of_message(self, request: web.BaseRequest, at: Listener) -> web.Response | None:
+        hosts = request.headers.getall("Host", [])
+        if len(hosts) > 1 or (not hosts and request.version >= HttpVersion11):
+            return closing(plain(400, "the request has no Host header, or several"))
+        # No page can make a browser speak to a unix socket, and without the header it is no browser.
+        if at is not Listener.SOCKET and hosts and not self._guard.allows(hosts[0]):
+            return closing(
+                plain(
+                    421,
+                    f"this server does not answer to the host '{printable(hosts[0], 100)}': use its IP address, or "
+                    "make that name known as web.external_url",
+                )
+            )
+        if "Transfer-Encoding" in request.headers or (request.content_length or 0) > MAX_BODY_BYTES:
+            return closing(plain(413, f"no path here takes a body of more than {MAX_BODY_BYTES} bytes"))
+        return None
+
+    def _of_path(self, request: web.BaseRequest) -> web.Response | None:
+        path = request.path
+        if path == RELOAD:
+            allowed: tuple[str, ...] = ("POST",)
+        elif path in self._readable:
+            allowed = ("GET", "HEAD")
+        else:
+            return plain(404, f"there is nothing here; there is: {' '.join((*self._readable, RELOAD))}")
+        if request.method in allowed:
+            return None
+        return plain(405, f"{path} takes {' and '.join(allowed)} only", {"Allow": ", ".join(allowed)})
+
+    def _of_origin(self, request: web.BaseRequest, at: Listener) -> web.Response | None:
+        if at is Listener.PUBLIC and request.path not in OPEN_TO_ALL:
+            return plain(
+                403,
+                "without authentication this is served on loopback addresses and the unix socket only: ask on the host "
+                f"itself, or through an SSH tunnel. Open to all: {' '.join(sorted(OPEN_TO_ALL))}",
+            )
+        if request.path == RELOAD and not self._guard.allows_origin(request.headers.get("Origin")):
+            return plain(403, "this request comes from a web page of another host")
+        return None
+
+
+def listener_of(request: web.BaseRequest) -> Listener:
+    """Tell by the local address of the connection: only this host itself can reach a loopback one."""
+    name = request.transport.get_extra_info("sockname") if request.transport else None
+    if isinstance(name, str | bytes):
+        return Listener.SOCKET
+    if not name:
+        return Listener.PUBLIC
+    address = ipaddress.ip_address(name[0].partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return Listener.LOOPBACK if (mapped or address).is_loopback else Listener.PUBLIC

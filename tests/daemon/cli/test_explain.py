@@ -1,0 +1,125 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from checks.model import CheckName, Reason
+from daemon.explain import topics
+from daemon.explain.alerts import ALERTS
+from daemon.explain.markdown import reasons_page
+from daemon.explain.reasons import CHAPTERS, REASONS
+from tests.support.cli import healthctl
+
+ROOT = Path(__file__).parents[3]
+CONTRACT_ALERTS = {
+    "ConnectorClockSkew": {"critical": 120, "warning": 900},
+    "ConnectorClockUnverified": {"info": 3600},
+    "ConnectorHostNetworkDown": {"critical": 60},
+    "ConnectorControlPlaneUnreachable": {"critical": 120},
+    "ConnectorTLSIntercepted": {"warning": 300},
+    "ConnectorRelaysUnreachable": {"critical": 120},
+    "ConnectorRelaysDegraded": {"info": 900},
+    "ConnectorDirectPathImpossible": {"info": 1800},
+    "ConnectorNameserverDown": {"critical": 60, "warning": 60},
+    "ConnectorNameserversDisagree": {"warning": 300},
+    "ConnectorDNSLookupErrors": {"resource": 60},
+    "ConnectorUnableToConnect": {"resource": 60},
+    "ConnectorDown": {"critical": 120},
+    "ConnectorRestarting": {"warning": 0},
+    "ConnectorTokenInvalid": {"critical": 60},
+    "ConnectorFileDescriptorsLow": {"warning": 300},
+    "ConnectorHealthDown": {"warning": 300},
+    "ConnectorHealthStarved": {"warning": 900},
+    "ConnectorHealthConfigStale": {"warning": 900},
+    "ConnectorHealthNotificationsFailing": {"warning": 900},
+    "ConnectorInventoryStale": {"warning": 900},
+    "ConnectorHealthWatchdog": {"none": 0},
+}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_has_a_page(reason: Reason) -> None:
+    """Each says what was observed, what a user meets, what to do, and a command."""
+    page = REASONS[reason]
+    for text in (page.meaning, page.impact, page.advice):
+        assert re.fullmatch(r"[A-Z`].*[.)]", text), text
+    assert page.commands
+    assert all(command in topics.reason_text(reason) for command in page.commands)
+
+
+def test_no_reason_stands_in_two_chapters() -> None:
+    """The chapters share out the closed list."""
+    assert sum(len(pages) for pages in CHAPTERS.values()) == len(Reason) == len(REASONS)
+
+
+@pytest.mark.parametrize("check", CheckName)
+def test_every_check_has_a_page(check: CheckName) -> None:
+    """Each check's module explains what must hold."""
+    text = topics.find(check)
+    assert text is not None
+    assert len(text) > 200
+
+
+def test_alerts_are_the_contracts() -> None:
+    """Names, severities and waiting times are those of the contract."""
+    assert {a.name: {t.severity: t.after_s for t in a.tiers} for a in ALERTS.values()} == CONTRACT_ALERTS
+    assert {a.name: a.carrier for a in ALERTS.values() if a.carrier != "both"} == {
+        "ConnectorHealthDown": "prometheus",
+        "ConnectorHealthWatchdog": "push",
+    }
+
+
+@pytest.mark.parametrize("alert", ALERTS.values(), ids=lambda a: a.name)
+def test_every_alert_has_a_page(alert: topics.Alert) -> None:
+    """Each says when it fires, how severe it is, and what to do; what it refers to exists."""
+    text = topics.alert_text(alert)
+    assert text.startswith(f"{alert.name} (alert)\n\nFires when ")
+    for word in re.findall(r"healthctl explain (\w+)", " ".join(text.split())):
+        assert topics.find(word), word
+    for word in re.findall(r"--only (\w+)", text):
+        assert word in list(CheckName)
+
+
+def test_reasons_page_is_current() -> None:
+    """docs/reasons.md is what the data says; otherwise: python -m daemon.explain.markdown > docs/reasons.md."""
+    assert (ROOT / "docs" / "reasons.md").read_text() == reasons_page()
+
+
+@pytest.mark.parametrize(
+    ("word", "title"),
+    [
+        ("refused", "refused (reason)"),
+        ("REFUSED", "refused (reason)"),
+        ("control-plane", "control_plane (check)"),
+        ("connectorclockskew", "ConnectorClockSkew (alert)"),
+        ("definition:Orders DB", "definition (check)"),
+    ],
+)
+def test_words_are_found_however_they_are_written(word: str, title: str) -> None:
+    """Case and hyphens do not matter, and a row's id leads to its check."""
+    text = topics.find(word)
+    assert text is not None
+    assert text.startswith(f"{title}\n")
+
+
+def test_without_argument_everything_is_listed() -> None:
+    """`healthctl explain` lists every word that has a page, and ends with 0."""
+    done = healthctl("explain")
+    assert done.returncode == 0
+    listed = set(done.stdout.split())
+    assert listed.issuperset([*CheckName, *Reason, *ALERTS])
+
+
+def test_several_pages_at_once() -> None:
+    """The words of a table's last line can be copied as they are."""
+    done = healthctl("explain", "refused", "nxdomain")
+    assert done.returncode == 0
+    assert done.stdout.startswith("refused (reason)\n")
+    assert "\nnxdomain (reason)\n" in done.stdout
+
+
+def test_an_unknown_word_names_the_nearest() -> None:
+    """Exit code 3, nothing on standard output, and a suggestion."""
+    done = healthctl("explain", "refusd\x1b[2J")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("healthctl: unknown check, reason or alert 'refusd\\x1b[2J': did you mean 'refused'")

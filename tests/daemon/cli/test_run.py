@@ -1,0 +1,18 @@
+from pathlib import Path
+
+from tests.support.cli import healthctl
+
+
+def test_a_wrong_configuration_ends_with_3_before_anything_starts(tmp_path: Path) -> None:
+    """The daemon does not start on a file that it can't read; it says why in one line."""
+    done = healthctl("run", "--config", str(tmp_path / "missing.yaml"))
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "missing.yaml" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_flags_are_the_contracts() -> None:
+    """Each flag of the contract is there."""
+    text = healthctl("run", "--help").stdout
+    for flag in ("--config", "--web.listen-address", "--web.config.file", "--log.format", "--log.level"):
+        assert flag in text

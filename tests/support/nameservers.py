@@ -1,0 +1,130 @@
+"""Nameservers for tests: unbound with local data, and a scripted one that lies, stalls or falls silent on demand."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+
+from checks.net.endpoint import Endpoint
+from tests.support.servers import answers_udp, free_port, require, running
+
+UNBOUND = """
+server:
+  directory: "{folder}"
+  chroot: ""
+  username: ""
+  pidfile: ""
+  use-syslog: no
+  do-daemonize: no
+  num-threads: 1
+  module-config: "iterator"
+  do-not-query-localhost: no
+  interface: 127.0.0.1@{port}
+  port: {port}
+"""
+
+
+@contextlib.contextmanager
+def unbound(folder: Path, *lines: str, access: str = "allow", ready: bool = True) -> Iterator[Endpoint]:
+    """Run unbound with these further lines (the first ones belong to `server:`); it answers only what they hold."""
+    require("unbound")
+    port = free_port(socket.SOCK_DGRAM)
+    conf = folder / f"unbound-{port}.conf"
+    rules = [f"  access-control: 127.0.0.0/8 {access}", '  local-zone: "ready.test." static']
+    conf.write_text(UNBOUND.format(folder=folder, port=port) + "\n".join([*rules, *lines]) + "\n")
+    question = dns.message.make_query("ready.test.", "A").to_wire()
+    argv = ["unbound", "-d", "-c", str(conf)]
+    with running(argv, folder / f"unbound-{port}.log", lambda: not ready or answers_udp(port, question)):
+        yield Endpoint("127.0.0.1", port)
+
+
+def local(zone: str, *records: str) -> list[str]:
+    """Return the lines for a static zone with these records: other names in it do not exist."""
+    return [f'  local-zone: "{zone}." static', *(f'  local-data: "{record}"' for record in records)]
+
+
+Send = Callable[[bytes], None]
+OnUdp = Callable[[dns.message.Message, Send], None]
+OnTcp = Callable[[dns.message.Message, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Scripted:
+    """A nameserver in this loop. `asked` holds (transport, name, type) of each question."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.asked: list[tuple[str, str, str]] = []
+
+    def note(self, transport: str, query: dns.message.Message) -> None:
+        question = query.question[0]
+        self.asked.append((transport, question.name.to_text(), str(question.rdtype.name)))
+
+
+@contextlib.asynccontextmanager
+async def scripted(on_udp: OnUdp, on_tcp: OnTcp | None = None) -> AsyncIterator[Scripted]:
+    """Serve UDP, and TCP on the same port when `on_tcp` is given (the connection is closed when it returns)."""
+    loop = asyncio.get_running_loop()
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    port = sock.getsockname()[1]
+    server = Scripted(Endpoint("127.0.0.1", port))
+
+    def send_to(reply: bytes, address: tuple[str, int]) -> None:
+        sock.sendto(reply, address)  # not through the transport: that drops empty datagrams
+
+    class Protocol(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            query = dns.message.from_wire(data)
+            server.note("udp", query)
+            on_udp(query, lambda reply: send_to(reply, addr))
+
+        def error_received(self, exc: Exception) -> None:
+            """A client that is gone is no error of ours."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            length = int.from_bytes(await reader.readexactly(2))
+            query = dns.message.from_wire(await reader.readexactly(length))
+            server.note("tcp", query)
+            if on_tcp:
+                await on_tcp(query, writer)
+        writer.close()
+
+    transport, _ = await loop.create_datagram_endpoint(Protocol, sock=sock)
+    tcp = await asyncio.start_server(connected, "127.0.0.1", port) if on_tcp else None
+    try:
+        yield server
+    finally:
+        transport.close()
+        if tcp:
+            tcp.close()
+        await asyncio.sleep(0)
+
+
+def reply(
+    query: dns.message.Message, *records: str, rcode: dns.rcode.Rcode = dns.rcode.NOERROR, truncated: bool = False
+) -> bytes:
+    """Return a reply with these records ("NAME TTL CLASS TYPE DATA", absolute names) as its answer section."""
+    message = dns.message.make_response(query)
+    message.set_rcode(rcode)
+    for record in records:
+        name, ttl, klass, kind, data = record.split(maxsplit=4)
+        message.answer.append(dns.rrset.from_text(name, int(ttl), klass, kind, data))
+    if truncated:
+        message.flags |= dns.flags.TC
+    return message.to_wire(max_size=65535)
+
+
+def silent(_query: dns.message.Message, _send: Send) -> None:
+    """Never answer."""
+
+
+def says(*records: str, rcode: dns.rcode.Rcode = dns.rcode.NOERROR) -> OnUdp:
+    """Answer every question with the same records."""
+    return lambda query, send: send(reply(query, *records, rcode=rcode))
