@@ -12,6 +12,7 @@ from checks.ntp_servers import NTP_PORT
 
 CONTROLLER_TOLERANCE_S = 5.0  # Twingate's documentation, Connector details: "+/- 5 seconds"
 HOUR_S = 3600.0
+MAX_SUMMARY = 120  # one line of a terminal; the whole state stands in the facts
 DRIFT_WORTH_SAYING_S = 30 * 24 * HOUR_S  # what takes longer will be something else by then
 SYMPTOM = "With a clock out of tolerance the Connector goes offline and online by turns and logs `Invalid token`."
 _KISSED = ("kiss:", "backing_off:")
@@ -65,16 +66,16 @@ def summary(found: Findings) -> str:
     verdict, limit = found.verdict, _plus_minus(found.max_offset_s)
     if verdict.reason is Reason.CLOCK_STEPPED:
         direction = "forward" if found.step_s > 0 else "back"
-        tail = f"now {_position(verdict)}" if verdict.offset else "no time source to compare with"
+        tail = f"now {_position(found)}" if verdict.offset else "no time source to compare with"
         return f"clock was set {direction} by {seconds_text(found.step_s)} since the last look; {tail}"
     if verdict.offset is None:
         return _no_offset(found)
     if verdict.status is Status.UNKNOWN:
-        return f"clock is {_position(verdict)}: too uncertain to judge it against {limit}"
+        return f"clock is {_position(found)}: too uncertain to judge it against {limit}"
     if found.until_limit_s is not None and found.until_limit_s < DRIFT_WORTH_SAYING_S:
-        return f"clock is {_position(verdict)}; drifting, it reaches {limit} in {_hours(found.until_limit_s)}"
+        return f"clock is {_position(found)}; drifting, it reaches {limit} in {_hours(found.until_limit_s)}"
     who = "the Controller tolerates" if found.max_offset_s == CONTROLLER_TOLERANCE_S else "the limit set here is"
-    return f"clock is {_position(verdict)}; {who} {limit}"
+    return f"clock is {_position(found)}; {who} {limit}"
 
 
 def action(found: Findings) -> str:
@@ -102,12 +103,16 @@ def action(found: Findings) -> str:
     )
 
 
-def _position(verdict: Verdict) -> str:
+def _position(found: Findings) -> str:
+    verdict = found.verdict
     if verdict.offset is None:
         raise ValueError("no offset to write")
     offset, bound = verdict.offset.midpoint, verdict.offset.half_width
     side = "behind" if offset < 0 else "ahead"
-    agreed = f"{verdict.agreeing} of {verdict.usable} sources agree" if verdict.usable > 1 else "one source"
+    agreed = f"{verdict.agreeing} of {verdict.usable} sources agree"
+    if verdict.usable == 1:
+        kind = next(s.kind for s in found.sources if s.interval is not None)
+        agreed = "one NTP server alone" if kind is Kind.NTP else "the Controller's Date alone"
     if verdict.capped:
         agreed = "one NTP server, nothing to confirm it"
     return f"{seconds_text(offset)} {side} ({_plus_minus(bound)}, {agreed})"
@@ -127,6 +132,10 @@ def _no_offset(found: Findings) -> str:
     if _left_alone(found):
         wait = f": the next question is due in {found.next_question_s:.0f} s"
         return f"all time servers asked us to wait ({len(found.sources)}){wait}"
+    if len(found.sources) == 1:
+        only = found.sources[0]
+        line = f"no time source is usable: {only.source} {only.state}"
+        return line if len(line) <= MAX_SUMMARY else f"{line[: MAX_SUMMARY - 1]}…"
     counts = Counter(s.state.partition(":")[0] for s in found.sources)
     return "no time source is usable: " + ", ".join(f"{n} {_STATE_WORDS.get(s, s)}" for s, n in counts.items())
 

@@ -29,6 +29,7 @@ import socket
 from dataclasses import dataclass, field
 
 from checks import stun
+from checks.advice import one_line
 from checks.model import Json, Outcome, Reason, Rows, Status
 from checks.net.endpoint import Endpoint
 from checks.net.errors import NetError, net_error
@@ -188,7 +189,7 @@ def _judge(
         shown = ", ".join(_endpoint(one) for one in seen[:3])
         return Outcome(
             status=Status.WARNING,
-            summary=f"the NAT maps each destination differently ({shown}): no direct path, users are relayed",
+            summary=one_line(f"the NAT maps each destination differently: users are relayed, never direct ({shown})"),
             reason=Reason.MAPPING_VARIES,
             action="Make the NAT in front of this host endpoint-independent: SonicWall 'Consistent NAT', Palo Alto "
             "'Persistent NAT', OPNsense 'Static port', nftables masquerade without `random`; an AWS NAT Gateway can "
@@ -218,7 +219,9 @@ def _judge_silence(
         facts["udp_egress"] = False
         return Outcome(
             status=Status.WARNING,
-            summary=f"{silent} STUN servers are silent while TCP works{why}: UDP is blocked, users are relayed",
+            summary=one_line(
+                f"UDP is blocked, users are relayed: {silent} STUN servers are silent while TCP works{why}"
+            ),
             reason=Reason.UDP_BLOCKED,
             action="Permit outbound UDP from this host to any address and port (STUN: 3478, QUIC: any), and answers."
             f" {_by_hand(questions)}",
@@ -239,7 +242,7 @@ def _no_server(unresolved: list[Resolution]) -> Outcome:
 
 
 def _unknown(reason: Reason, summary: str, facts: dict[str, Json] | None = None, action: str = "") -> Outcome:
-    return Outcome(status=Status.UNKNOWN, summary=summary, reason=reason, action=action, facts=facts or {})
+    return Outcome(status=Status.UNKNOWN, summary=one_line(summary), reason=reason, action=action, facts=facts or {})
 
 
 def _shown(question: _Question) -> str:

@@ -23,6 +23,7 @@ Source: Twingate, "Connector best practices" (TCP 443, 30000 to 31000), help art
 """
 
 import asyncio
+import shlex
 import socket
 from dataclasses import dataclass
 
@@ -42,7 +43,9 @@ from checks.net.seat import Context, Seat
 from checks.net.tcp import Attempt, attempt_all, best_evidence, connect
 from checks.net.tls import judge_untrusted, start_tls
 
-CRITICAL_REASONS = CONNECT_FAILURES | DNS_FAILURES | {Reason.RESET, Reason.NO_IPV4}
+CRITICAL_REASONS = (
+    (CONNECT_FAILURES - {Reason.ADDRESS_FAMILY_UNAVAILABLE}) | DNS_FAILURES | {Reason.RESET, Reason.NO_IPV4}
+)
 TLS_PORT = 443
 MAX_ADDRESSES = 8
 _CUT_OFF = frozenset({Reason.RESET, Reason.TIMEOUT})
@@ -92,7 +95,7 @@ async def _look(spec: RelaySpec, seat: Seat) -> Outcome:
             spec,
             Reason.NO_IPV4,
             f"{host} has IPv6 addresses only, and Relays need IPv4",
-            f"Look at the resolver in use: it gives no A record. Repeat it by hand on this host: dig {host} A",
+            f"Ask its nameserver for an A record. Repeat it by hand on this host: dig {shlex.quote(host)} A",
             {"addresses": resolution.addresses},
         )
     attempts = await attempt_all(seat, addresses, port, spec.timeout_s)
@@ -142,7 +145,9 @@ async def _tls(spec: RelaySpec, seat: Seat, address: str) -> _Tls:
             if seen is not None and seen.chain:
                 facts["issuer"] = seen.chain[0].issuer
         return _Tls(seconds=None, reason=reason, facts=facts)
-    return _Tls(seconds=None, reason=reason, facts={"tls": False, "evidence": evidence})
+    # Anything but an answer of the peer (ca_file can't be read, no descriptor left) says nothing about its TLS.
+    spoke = False if reason in (Reason.TLS_FAILED, *_CUT_OFF) else None
+    return _Tls(seconds=None, reason=reason, facts={"tls": spoke, "evidence": evidence})
 
 
 def _up(spec: RelaySpec, best: Attempt, tls: _Tls | None, facts: dict[str, Json]) -> Outcome:
@@ -151,7 +156,8 @@ def _up(spec: RelaySpec, best: Attempt, tls: _Tls | None, facts: dict[str, Json]
     facts |= {"tls": None} if tls is None else tls.facts
     if tls is not None and tls.seconds is not None:
         measurements["tls_seconds"] = tls.seconds
-    by_hand = f"openssl s_client -connect {best.address}:{spec.endpoint.port} -servername {spec.endpoint.host}"
+    by_hand = f"openssl s_client -connect {best.address}:{spec.endpoint.port} -servername "
+    by_hand += shlex.quote(spec.endpoint.host)
     if tls is not None and tls.reason is Reason.TLS_INTERCEPTED:
         return Outcome(
             status=Status.WARNING,

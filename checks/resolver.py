@@ -38,7 +38,6 @@ CRITICAL_REASONS = frozenset(
         Reason.NO_ROUTE,
         Reason.BLOCKED_LOCALLY,
         Reason.ADDRESS_FAMILY_UNAVAILABLE,
-        Reason.RESET,
         Reason.MALFORMED_ANSWER,
     }
 )

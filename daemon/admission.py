@@ -128,14 +128,17 @@ class Admission:
         self._filled_at = now
 
     def _most_tokens(self) -> float:
-        return max(1.0, self.limits.max_rate * TICK_S * BURST_TICKS)
+        return 1.0 + self.limits.max_rate * TICK_S * BURST_TICKS
 
     def _next_queue(self) -> deque[Entry] | None:
-        """Return the queue whose head was due first and may start; a job of many connections may go into debt."""
+        """Return the queue whose head was due first and may start.
+
+        One token is enough, the rest is debt: who saved up for many connections would lose what overflows meanwhile.
+        """
         for queue in (self._paced, self._free):
             while queue and queue[0].waiting is None:  # withdrawn
                 queue.popleft()
-        if self._paced and self._tokens < min(self._paced[0].job.connections, self._most_tokens()):
+        if self._paced and self._tokens < 1.0:
             return self._free or None
         if self._paced and self._free:
             return min(self._paced, self._free, key=lambda queue: queue[0].due)

@@ -35,12 +35,17 @@ _SUFFIX = {Kind.COUNTER: "_total", Kind.INFO: "_info"}
 
 @dataclass(slots=True)
 class Family:
-    """One metric family: `name` without `_total` or `_info`, and its sample lines, each ending in a line feed."""
+    """One metric family: `name` without `_total` or `_info`; each of `lines` is one finished line or several."""
 
     name: str
     kind: Kind
     help: str
     lines: list[str] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """How many series there are."""
+        return sum(text.count("\n") for text in self.lines)
 
     @property
     def sample_name(self) -> str:

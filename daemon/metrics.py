@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from daemon.exposition import Family, render
 from daemon.metrics_checks import check_families, last_run
 from daemon.metrics_engine import engine_families
+from daemon.metrics_families import moment_of
 from daemon.metrics_identity import identity_families
 from daemon.metrics_path import path_families
 from daemon.metrics_process import process_families
@@ -22,15 +23,16 @@ class Metrics:
 
     def families(self, view: View) -> list[Family]:
         """Return every family, in the order in which they are shown."""
+        moment = moment_of(view)
         fixed = [
             *identity_families(view),
             *check_families(view),
             last_run(view),
-            *path_families(view),
+            *path_families(moment),
             *engine_families(view),
             *self._process(),
         ]
-        return with_resources(view, fixed, self._resources)
+        return with_resources(moment, fixed, self._resources)
 
     def render(self, view: View, *, openmetrics: bool) -> bytes:
         """Return the exposition, as OpenMetrics 1.0 or as text 0.0.4."""

@@ -1,14 +1,14 @@
 """What the makers of metric families share: names with our prefix, and typed reading of an outcome's facts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from checks.model import CheckName, Json, Outcome, Status
 from daemon.exposition import Family, Kind
 from daemon.state import TargetState
-from daemon.view import View
+from daemon.view import SECOND_SEAT, View
 
 PREFIX = "connector_health_"
-SECOND_SEAT = "@host"  # the end of the id of a row seen from a second seat: the same labels would name two truths
 
 
 def gauge(name: str, text: str) -> Family:
@@ -31,10 +31,26 @@ def info(name: str, text: str) -> Family:
     return Family((PREFIX + name).rstrip("_"), Kind.INFO, text)
 
 
-def present_rows(view: View, check: CheckName) -> list[TargetState]:
-    """Return the rows of a check whose verdict may be shown, seen from the first seat, in the order of their ids."""
-    rows = (row for row in view.board.rows.values() if row.result.check is check and not row.id.endswith(SECOND_SEAT))
-    return sorted((row for row in rows if view.board.present(row)), key=lambda row: row.id)
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A view, and its rows whose verdict may be shown: found in one pass, because there may be tens of thousands."""
+
+    view: View
+    rows: Mapping[CheckName, dict[str, TargetState]]
+
+    def of(self, check: CheckName) -> list[TargetState]:
+        """Return the rows of a check from the first seat (another would put two truths under one name), in order."""
+        return [row for row_id, row in sorted(self.rows[check].items()) if not row_id.endswith(SECOND_SEAT)]
+
+
+def moment_of(view: View) -> Moment:
+    """Look once at every row of a view."""
+    rows: dict[CheckName, dict[str, TargetState]] = {check: {} for check in CheckName}
+    present = view.board.present
+    for row_id, row in view.board.rows.items():
+        if present(row):
+            rows[row.result.check][row_id] = row
+    return Moment(view, rows)
 
 
 def succeeded(outcome: Outcome) -> bool:
@@ -48,12 +64,9 @@ def flag(outcome: Outcome, key: str) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def size(outcome: Outcome, key: str) -> int | None:
-    """Return how many a fact lists (or counts); None when it is not there."""
-    value = outcome.facts.get(key)
-    if isinstance(value, Sequence | Mapping) and not isinstance(value, str):
-        return len(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def size(value: Json) -> int:
+    """Return how many a fact lists; 0 when it is not there."""
+    return len(value) if isinstance(value, (tuple, list, dict)) else 0
 
 
 def entries(outcome: Outcome, key: str, limit: int) -> list[Mapping[str, Json]]:

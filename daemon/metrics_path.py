@@ -5,8 +5,7 @@ from collections.abc import Mapping
 
 from checks.model import CheckName, Outcome, Reason, Status
 from daemon.exposition import Family, block
-from daemon.metrics_families import entries, flag, gauge, present_rows, real, succeeded
-from daemon.view import View
+from daemon.metrics_families import Moment, entries, flag, gauge, real, succeeded
 
 MAX_SOURCES = 32  # time sources shown: a pool may hand out ever new ones
 PHASES = ("resolve", "connect", "tls", "http")
@@ -14,21 +13,21 @@ ANSWERED_BADLY = frozenset({Reason.SERVFAIL, Reason.QUERY_REFUSED})  # the names
 DISAGREEMENT = frozenset({Reason.RESOLVERS_DISAGREE, Reason.REBIND_PROTECTED})
 
 
-def path_families(view: View) -> list[Family]:
+def path_families(moment: Moment) -> list[Family]:
     """Return the gauges of these checks, each only while its row's verdict may be shown."""
-    return [*_clock(view), *_control_plane(view), *_relays(view), *_nat(view), *_nameservers(view)]
+    return [*_clock(moment), *_control_plane(moment), *_relays(moment), *_nat(moment), *_nameservers(moment)]
 
 
-def _clock(view: View) -> list[Family]:
+def _clock(moment: Moment) -> list[Family]:
     offset = gauge("clock_offset_seconds", "This host's clock minus true time; negative when this host is behind.")
     bound = gauge("clock_error_bound_seconds", "How far the measured offset can be from the true one.")
     tolerance = gauge("clock_tolerance_seconds", "The configured greatest offset, either way (clock.max_offset).")
     synchronised = gauge("clock_synchronised", "1 if the kernel says that a time daemon keeps its clock synchronised.")
     up = gauge("clock_source_up", "1 if this time source gave a usable reply.")
     source_offset = gauge("clock_source_offset_seconds", "This host's clock minus that of one time source.")
-    if any(job.check is CheckName.CLOCK and job.fixed is None for job in view.plan.jobs):
-        tolerance.add(view.config.clock.max_offset)
-    for row in present_rows(view, CheckName.CLOCK)[:1]:  # a host has one clock
+    if any(job.check is CheckName.CLOCK and job.fixed is None for job in moment.view.plan.jobs):
+        tolerance.add(moment.view.config.clock.max_offset)
+    for row in moment.of(CheckName.CLOCK)[:1]:  # a host has one clock
         outcome = row.result.outcome
         for family, key in ((offset, "offset_seconds"), (bound, "error_bound_seconds")):
             if key in outcome.measurements:
@@ -54,7 +53,7 @@ def _by_source(outcome: Outcome) -> dict[str, float | None]:
     return found
 
 
-def _control_plane(view: View) -> list[Family]:
+def _control_plane(moment: Moment) -> list[Family]:
     up = gauge("control_plane_up", "1 if this control-plane endpoint answers over verified TLS.")
     phase = gauge("control_plane_phase_seconds", "How long each phase of the last successful request took.")
     not_after = gauge(
@@ -62,7 +61,7 @@ def _control_plane(view: View) -> list[Family]:
         "When the endpoint's certificate expires, in Unix time.",
     )
     intercepted = gauge("control_plane_tls_intercepted", "1 if somebody between here and the endpoint opens its TLS.")
-    for row in present_rows(view, CheckName.CONTROL_PLANE):
+    for row in moment.of(CheckName.CONTROL_PLANE):
         outcome, endpoint = row.result.outcome, ("endpoint", row.result.target)
         labels = block((endpoint,))
         up.add(succeeded(outcome), labels)
@@ -79,11 +78,11 @@ def _control_plane(view: View) -> list[Family]:
     return [up, phase, not_after, intercepted]
 
 
-def _relays(view: View) -> list[Family]:
+def _relays(moment: Moment) -> list[Family]:
     up = gauge("relay_up", "1 if this Relay endpoint accepts connections.")
     relays = gauge("relays", "Relay endpoints: up; down and proven to be in use; unproven, and not reachable either.")
     counted: Counter[str] = Counter()
-    rows = present_rows(view, CheckName.RELAY)
+    rows = moment.of(CheckName.RELAY)
     for row in rows:
         outcome = row.result.outcome
         reachable = succeeded(outcome) and "connect_seconds" in outcome.measurements
@@ -96,10 +95,10 @@ def _relays(view: View) -> list[Family]:
     return [up, relays]
 
 
-def _nat(view: View) -> list[Family]:
+def _nat(moment: Moment) -> list[Family]:
     egress = gauge("udp_egress", "1 if UDP gets out of this network and replies come back.")
     independent = gauge("nat_endpoint_independent", "1 if the NAT maps one socket alike towards every destination.")
-    for row in present_rows(view, CheckName.NAT)[:1]:
+    for row in moment.of(CheckName.NAT)[:1]:
         for family, key in ((egress, "udp_egress"), (independent, "endpoint_independent")):
             found = flag(row.result.outcome, key)
             if found is not None:
@@ -107,14 +106,14 @@ def _nat(view: View) -> list[Family]:
     return [egress, independent]
 
 
-def _nameservers(view: View) -> list[Family]:
+def _nameservers(moment: Moment) -> list[Family]:
     up = gauge("nameserver_up", "1 if this nameserver gives valid replies, a refusal included.")
     seconds = gauge("nameserver_seconds", "How long this nameserver took for its last valid reply.")
     disagreements = gauge(
         "nameserver_disagreements", "Names for which this nameserver has no address while another one has."
     )
-    dissent = _dissent(view)
-    for row in present_rows(view, CheckName.RESOLVER):
+    dissent = _dissent(moment)
+    for row in moment.of(CheckName.RESOLVER):
         outcome = row.result.outcome
         labels = block((("nameserver", row.result.target),))
         answers = outcome.status is Status.OK or outcome.reason in ANSWERED_BADLY
@@ -125,13 +124,15 @@ def _nameservers(view: View) -> list[Family]:
     return [up, seconds, disagreements]
 
 
-def _dissent(view: View) -> Counter[str]:
+def _dissent(moment: Moment) -> Counter[str]:
     """Count for each nameserver the names on which it has no address and another one has."""
     found: Counter[str] = Counter()
-    for row in view.board.rows.values():
+    for row in moment.rows[CheckName.DNS].values():
         outcome = row.result.outcome
-        matrix = outcome.facts.get("matrix") if outcome.reason in DISAGREEMENT else None
-        if isinstance(matrix, Mapping) and view.board.present(row):
+        if outcome.reason not in DISAGREEMENT:
+            continue
+        matrix = outcome.facts.get("matrix")
+        if isinstance(matrix, Mapping):
             found.update(
                 ns for ns, cell in matrix.items() if isinstance(cell, Mapping) and cell.get("class") != "address"
             )

@@ -1,21 +1,20 @@
 """What is known of each Resource, as far as `metrics.detail` and `metrics.max_series` allow."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import cast
 
 from checks.model import CheckName, Event, Status
 from checks.names import NameSpec
 from checks.tcp import TcpSpec
-from daemon.board import Board
 from daemon.config.schema import Resource
 from daemon.exposition import Family, block, number
 from daemon.jobs import Job
-from daemon.metrics_families import PREFIX, SECOND_SEAT, gauge, info, size, succeeded
+from daemon.metrics_families import PREFIX, Moment, gauge, info, size, succeeded
 from daemon.plan import Plan
 from daemon.resource_states import ResourceState, count_states
 from daemon.state import State, TargetState
-from daemon.view import View
+from daemon.view import SECOND_SEAT, View
 
 AUTO_ALL = 2000  # names and ports up to which `detail: auto` shows all of them
 INFO_SHARE = 2  # half of the budget at most goes to resource_info
@@ -33,16 +32,20 @@ _FAMILIES = {
     "resource_addresses": "How many addresses behind the name accept and how many do not; only while both occur.",
     "resource_predicted_event": "1 for what the Connector would log for a user now; only while that is a failure.",
 }
-_NAMES = {name: PREFIX + name for name in _FAMILIES}  # looked up once here, not once for each series
+DNS_UP, DNS_SECONDS, TCP_UP, TCP_SECONDS, ADDRESSES, EVENT = (PREFIX + name for name in _FAMILIES)
 
-Lines = list[tuple[str, str]]
-"""Family and finished line, of each series of one row."""
+Bundle = tuple[TargetState, str, str, str, str, int]
+"""The finished lines of one row: up, seconds, addresses, predicted event (each may be empty), and how many in all.
+
+They are kept for as long as the row's state is the very same object. A plain tuple: making it is what costs.
+"""
 
 
-def summary_family(view: View) -> Family:
+def summary_family(moment: Moment) -> Family:
     """Return how many Resources are in each state, whatever `detail` says."""
     family = gauge("resources", "Resources by state; each is counted once, under the first state that applies.")
-    counted = count_states(view)
+    dns, tcp = moment.rows[CheckName.DNS], moment.rows[CheckName.TCP]
+    counted = count_states(moment.view, lambda row: row.id in dns or row.id in tcp)
     for state in ResourceState:
         family.add(counted[state], block((("state", state),)))
     return family
@@ -55,43 +58,51 @@ class ResourceMetrics:
         self._plan: Plan | None = None
         self._jobs: list[Job] = []
         self._blocks: dict[str, tuple[str, ...]] = {}
+        self._bundles: dict[str, Bundle] = {}
         self._info: list[str] = []
 
-    def families(self, view: View, budget: int) -> tuple[list[Family], int]:
+    def families(self, moment: Moment, budget: int) -> tuple[list[Family], int]:
         """Return the families, with at most `budget` series in all, and how many series that left out.
 
         What identifies Resources comes first, in the order of the configuration and up to half of the budget: it must
         not come and go with verdicts. Then names and ports, all series of one together: those that are not plainly ok
         before the others, each in the order of the configuration. From the first that finds no room on, none is shown.
         """
-        if view.plan is not self._plan:
-            self._prepare(view.plan)
-        detail = self.detail(view)
+        if moment.view.plan is not self._plan:
+            self._prepare(moment.view.plan)
         about = info("resource", "The Resources as configured, with their own labels. Join it to any resource metric.")
+        detail = _detail(moment.view)
         if detail == "none":
             return [about], 0
         about.lines = self._info[: budget // INFO_SHARE]
         dropped = len(self._info) - len(about.lines)
         budget -= len(about.lines)
         families = {name: gauge(name, text) for name, text in _FAMILIES.items()}
-        add = {name: family.lines.append for name, family in families.items()}
-        for job, row in self._shown(view.board, detail, budget):
-            lines = self._lines(job, row)
-            if len(lines) > budget:
-                budget = -1
-                dropped += len(lines)
+        lines = {name: family.lines for name, family in families.items()}
+        to = {
+            CheckName.DNS: (lines["resource_dns_up"], lines["resource_dns_seconds"]),
+            CheckName.TCP: (lines["resource_tcp_up"], lines["resource_tcp_seconds"]),
+        }
+        addresses, events, kept = lines["resource_addresses"], lines["resource_predicted_event"], self._bundles
+        for job, row in self._shown(moment, detail, budget):
+            bundle = kept.get(row.id)
+            if bundle is None or bundle[0] is not row:
+                bundle = kept[row.id] = self._bundle(job, row)
+            _, up, seconds, some, event, count = bundle
+            if count > budget:
+                budget = -1  # from here on nothing fits, so that what is left out is always the end
+                dropped += count
                 continue
-            budget -= len(lines)
-            for name, line in lines:
-                add[name](line)
+            budget -= count
+            ups, times = to[job.check]
+            ups.append(up)
+            if seconds:
+                times.append(seconds)
+            if some:
+                addresses.append(some)
+            if event:
+                events.append(event)
         return [about, *families.values()], dropped
-
-    def detail(self, view: View) -> str:
-        """Return what `metrics.detail` means for this plan: all, failing or none."""
-        wanted = view.config.metrics.detail
-        if wanted != "auto":
-            return wanted
-        return "all" if sum(job.check in RESOURCE_CHECKS for job in view.plan.jobs) <= AUTO_ALL else "failing"
 
     def _prepare(self, plan: Plan) -> None:
         self._plan = plan
@@ -100,49 +111,62 @@ class ResourceMetrics:
             for job in plan.jobs
             if job.check in RESOURCE_CHECKS and job.fixed is None and not job.id.endswith(SECOND_SEAT)
         ]
-        self._blocks = {}
+        self._blocks, self._bundles = {}, {}
         name = PREFIX + "resource_info"
         self._info = [f"{name}{_identity(resource)} 1\n" for resource in plan.resources]
 
-    def _shown(self, board: Board, detail: str, budget: int) -> Iterator[tuple[Job, TargetState]]:
-        """Yield the rows that have something to show, the most important first where not all may find room."""
-        rows, present = board.rows, board.present
-        found = ((job, row) for job in self._jobs if (row := rows.get(job.id)) is not None and present(row))
+    def _shown(self, moment: Moment, detail: str, budget: int) -> Iterable[tuple[Job, TargetState]]:
+        """Return the rows that have something to show, the most important first where not all may find room."""
+        rows = moment.rows
+        found = [(job, row) for job in self._jobs if (row := rows[job.check].get(job.id)) is not None]
         if detail == "failing":
-            yield from ((job, row) for job, row in found if _notable(row))
-        elif len(self._jobs) * 2 <= budget:
-            yield from found
-        else:
-            yield from sorted(found, key=lambda pair: not _notable(pair[1]))
+            return [pair for pair in found if _notable(pair[1])]
+        if len(found) * 2 <= budget:  # two series are usual, and who has more comes first below
+            return found
+        return sorted(found, key=lambda pair: not _notable(pair[1]))
 
-    def _lines(self, job: Job, row: TargetState) -> Lines:
+    def _bundle(self, job: Job, row: TargetState) -> Bundle:
         blocks = self._blocks.get(job.id)
         if blocks is None:
             blocks = self._blocks[job.id] = _blocks(job)
         outcome = row.result.outcome
+        some = event = ""
+        count = len(blocks)
         if job.check is CheckName.DNS:
-            up, good, seconds = succeeded(outcome), None, outcome.measurements.get("lookup_seconds")
-            up_name, seconds_name = "resource_dns_up", "resource_dns_seconds"
+            up, key, up_name, seconds_name, port = succeeded(outcome), "lookup_seconds", DNS_UP, DNS_SECONDS, ',port=""'
         else:
-            good, seconds = size(outcome, "accepted"), outcome.measurements.get("connect_seconds")
-            up = bool(
-                good
-            )  # not the status: `expect: down` is ok when nothing accepts, `addresses: all` critical when some do
-            up_name, seconds_name = "resource_tcp_up", "resource_tcp_seconds"
-        written = " 1\n" if up else " 0\n"
-        lines = [(up_name, _NAMES[up_name] + labels + "}" + written) for labels in blocks]
-        if up and seconds is not None:
-            written = "} " + number(seconds) + "\n"
-            lines += [(seconds_name, _NAMES[seconds_name] + labels + written) for labels in blocks]
-        if good and (bad := size(outcome, "failed")):
-            name = "resource_addresses"
-            for state, count in (("up", good), ("down", bad)):
-                lines += [(name, f'{_NAMES[name]}{labels},state="{state}"}} {count}\n') for labels in blocks]
+            # Not the status: `expect: down` is ok when nothing accepts, `addresses: all` is critical when some do.
+            good, bad = size(outcome.facts.get("accepted")), size(outcome.facts.get("failed"))
+            up, key, up_name, seconds_name, port = good > 0, "connect_seconds", TCP_UP, TCP_SECONDS, ""
+            if good and bad:
+                some = _each(ADDRESSES, blocks, f',state="up"}} {good}\n') + _each(
+                    ADDRESSES, blocks, f',state="down"}} {bad}\n'
+                )
+                count += 2 * len(blocks)
+        taken = outcome.measurements.get(key) if up else None
+        seconds = ""
+        if taken is not None:
+            seconds = _each(seconds_name, blocks, f"}} {number(taken)}\n")
+            count += len(blocks)
         if outcome.event in _FAILURES:
-            name = "resource_predicted_event"
-            port = ',port=""' if job.check is CheckName.DNS else ""
-            lines += [(name, f'{_NAMES[name]}{labels}{port},event="{outcome.event}"}} 1\n') for labels in blocks]
-        return lines
+            event = _each(EVENT, blocks, f'{port},event="{outcome.event}"}} 1\n')
+            count += len(blocks)
+        return row, _each(up_name, blocks, "} 1\n" if up else "} 0\n"), seconds, some, event, count
+
+
+def _each(name: str, blocks: tuple[str, ...], end: str) -> str:
+    """Write one line for each Resource behind a row."""
+    if len(blocks) == 1:
+        return name + blocks[0] + end
+    return "".join([name + labels + end for labels in blocks])
+
+
+def _detail(view: View) -> str:
+    """Return what `metrics.detail` means for this plan: all, failing or none."""
+    wanted = view.config.metrics.detail
+    if wanted != "auto":
+        return wanted
+    return "all" if sum(job.check in RESOURCE_CHECKS for job in view.plan.jobs) <= AUTO_ALL else "failing"
 
 
 def _notable(row: TargetState) -> bool:

@@ -29,11 +29,17 @@ _TITLES = {
     CheckName.TCP: "Port", CheckName.CONNECTOR: "Connector", CheckName.PROVIDER: "Status page",
     CheckName.DEFINITION: "Definition",
 }  # fmt: skip
+_ALONE = frozenset({CheckName.CLOCK, CheckName.HOST, CheckName.NAT})  # of these there is one: its target says nothing
 _HELD = {
-    State.PENDING: "not yet confirmed",
-    State.RECOVERING: "recovering: not yet confirmed to be over",
-    State.SUPPRESSED: "explained by another failure",
+    State.OK: "ok",
+    State.PENDING: "pending: not yet confirmed,",
+    State.FAILING: "failing",
+    State.RECOVERING: "recovering: not yet confirmed to be over,",
+    State.SUPPRESSED: "suppressed: explained by another failure,",
+    State.UNKNOWN: "unknown",
 }
+_SILENT = frozenset({(Status.WARNING, State.OK), (Status.SKIPPED, State.UNKNOWN)})
+"""Pairs of status and state of which the state's own words would only confuse: a warning is not a failure."""
 _BY_HAND = re.compile(
     r"^(?P<advice>.*?)\s*(?:\b\w+(?: it)? )?\bby hand(?: on this host)?: (?P<command>.+?)(?:\. (?P<more>[A-Z].*)|\.?)$",
     re.IGNORECASE,
@@ -56,7 +62,6 @@ class Line:
     row: Row
     title: str
     held: str
-    since: str
     event: str
     advice: Advice
 
@@ -84,9 +89,13 @@ class Page:
         """Return the page of a document; `now` is the Unix time at which it was made."""
         rows = whole["checks"]
         urgent = _urgent(rows)
+        verdict, stop, details = whole["summary"].partition(". ")  # sentences; the first tells what users notice
+        verdict += "." if stop else ""
         shown = urgent[:MAX_ROWS]
         return self._template.render(
             whole=whole,
+            verdict=verdict,
+            details=details,
             css=self._css,
             refresh_s=REFRESH_S if refresh else 0,
             made_at=_clock(now),
@@ -139,12 +148,14 @@ def _counts(rows: Sequence[Row]) -> list[tuple[str, dict[str, int]]]:
 
 
 def _line(row: Row, now: float) -> Line:
-    since = row["since"]
+    check, state, since = CheckName(row["check"]), row["state"], row["since"]
+    held = ""
+    if since is not None and (row["status"], state) not in _SILENT:
+        held = f"{_HELD[State(state or State.UNKNOWN)]} for {ago(now - dt.datetime.fromisoformat(since).timestamp())}"
     return Line(
         row=row,
-        title=_TITLES[CheckName(row["check"])],
-        held=_HELD.get(State(row["state"]), "") if row["state"] else "",
-        since="" if since is None else f"{ago(now - dt.datetime.fromisoformat(since).timestamp())}",
+        title=_TITLES[check] if check in _ALONE else f"{_TITLES[check]} {row['target']}",
+        held=held,
         event=_EVENTS.get(Event(row["event"]), "") if row["event"] else "",
         advice=split_action(row["action"]),
     )

@@ -2,13 +2,13 @@
 
 import fnmatch
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from checks.model import CheckName, Reason, Status
 from daemon.config.schema import Maintenance, Resource
 from daemon.state import State, TargetState
-from daemon.view import View
+from daemon.view import SECOND_SEAT, View
 
 
 class ResourceState(StrEnum):
@@ -34,6 +34,7 @@ class ResourceState(StrEnum):
 
 
 _RANK = {state: rank for rank, state in enumerate(ResourceState)}
+_NAMES = CheckName.DNS.value + ":"  # ids of rows about names begin so
 _EXCUSED = frozenset({ResourceState.FAILING, ResourceState.PENDING, ResourceState.UNKNOWN, ResourceState.SUPPRESSED})
 _HELD = {
     State.FAILING: ResourceState.FAILING,
@@ -43,7 +44,7 @@ _HELD = {
     State.SUPPRESSED: ResourceState.SUPPRESSED,
     State.OK: ResourceState.OK,
 }
-_SKIPPED = {
+_SKIPPED: Mapping[Reason | None, ResourceState] = {
     Reason.NOT_PROBEABLE: ResourceState.NOT_PROBEABLE,
     Reason.NOT_ALLOWED: ResourceState.NOT_PROBEABLE,
     Reason.NEVER_UP: ResourceState.NEVER_UP,
@@ -52,39 +53,45 @@ _SKIPPED = {
 }
 
 
-def count_states(view: View) -> Counter[ResourceState]:
-    """Count the effective Resources by state."""
-    rows = {row.id: row_state(row, present=view.board.present(row)) for row in view.board.rows.values()}
+def count_states(view: View, present: Callable[[TargetState], bool]) -> Counter[ResourceState]:
+    """Count the effective Resources by state; `present` tells whether a row's verdict is not too old to be shown."""
+    rows = {row_id: row_state(row, present) for row_id, row in view.board.rows.items()}
     windows = current_windows(view.config.maintenance, view.now)
     counted: Counter[ResourceState] = Counter()
     for resource in view.plan.resources:
         ids = view.plan.rows_of.get(resource.name, ())
-        found = [(row_id, rows.get(row_id, ResourceState.UNKNOWN)) for row_id in ids]
-        counted[resource_state(resource, found, maintained=bool(windows) and in_maintenance(resource, windows))] += 1
+        found = [rows.get(row_id, ResourceState.UNKNOWN) for row_id in ids]
+        if found.count(ResourceState.OK) == len(found) and found and resource.probe != "never":
+            counted[ResourceState.OK] += 1  # what nearly all of them are, found out without asking more
+            continue
+        maintained = bool(windows) and in_maintenance(resource, windows)
+        counted[resource_state(resource, ids, found, maintained=maintained)] += 1
     return counted
 
 
-def resource_state(resource: Resource, rows: Sequence[tuple[str, ResourceState]], *, maintained: bool) -> ResourceState:
+def resource_state(
+    resource: Resource, ids: Sequence[str], states: Sequence[ResourceState], *, maintained: bool
+) -> ResourceState:
     """Return the first state that applies to a Resource, from the ids and states of the rows behind it."""
-    dns = CheckName.DNS.value + ":"
+    rows = [(row_id, s) for row_id, s in zip(ids, states, strict=True) if not row_id.endswith(SECOND_SEAT)]
     if resource.probe == "dns":
-        rows = [row for row in rows if row[0].startswith(dns)]
+        rows = [row for row in rows if row[0].startswith(_NAMES)]
     if not rows or resource.probe == "never":
         return ResourceState.DISABLED
-    state = _first(state for _, state in rows)
-    if state is ResourceState.OK:
+    state = min((s for _, s in rows), key=_RANK.__getitem__)
+    if state is ResourceState.OK and resource.probe != "dns":
         # A name that resolves says nothing of a port that was not asked: where there are ports, only they count.
-        ports = [state for row_id, state in rows if not row_id.startswith(dns)]
-        state = _first(ports) if ports else state
+        ports = [s for row_id, s in rows if not row_id.startswith(_NAMES)]
+        state = min(ports, key=_RANK.__getitem__, default=state)
     return ResourceState.MAINTENANCE if maintained and state in _EXCUSED else state
 
 
-def row_state(row: TargetState, *, present: bool) -> ResourceState:
+def row_state(row: TargetState, present: Callable[[TargetState], bool]) -> ResourceState:
     """Return what one row says of the Resources before it."""
     outcome = row.result.outcome
-    if outcome.status is Status.SKIPPED and outcome.reason in _SKIPPED:
-        return _SKIPPED[outcome.reason]
-    if outcome.status.conclusive and not present:
+    if outcome.status is Status.SKIPPED:
+        return _SKIPPED.get(outcome.reason, _HELD[row.state])
+    if outcome.status is not Status.UNKNOWN and not present(row):
         return ResourceState.UNKNOWN  # the verdict is old: nobody knows any more
     return _HELD[row.state]
 
@@ -100,7 +107,3 @@ def in_maintenance(resource: Resource, windows: Iterable[Maintenance]) -> bool:
         window.match == resource.name or fnmatch.fnmatchcase(resource.address.lower(), window.match.lower())
         for window in windows
     )
-
-
-def _first(states: Iterable[ResourceState]) -> ResourceState:
-    return min(states, key=_RANK.__getitem__)

@@ -20,6 +20,7 @@ from daemon.phase import first_slot, slot_from
 __all__ = ["START_SPREAD_S", "TICK_S", "Limits", "RunKind", "Scheduler", "rate_needed"]
 
 START_SPREAD_S = 10.0  # first runs come within this: soon enough for who waits after a start, no burst for the network
+START_HEADROOM = 1.25  # first runs use less than all of `max_rate`: with all of it, chance makes ever longer queues
 
 _Alarm = tuple[float, int, Entry, RunKind, int]  # when, order of asking, whose, why, for which version of it
 
@@ -76,7 +77,8 @@ class Scheduler:
         for job in wanted.values():
             entry = self._entries[job.id] = Entry(job)
             fresh.append(entry)
-        spread = max(START_SPREAD_S, sum(e.job.connections for e in fresh) / self._admission.limits.max_rate)
+        connections = sum(entry.job.connections for entry in fresh)
+        spread = max(START_SPREAD_S, START_HEADROOM * connections / self._admission.limits.max_rate)
         for entry in fresh:
             self._alarm(self._first(entry, now, spread), entry, RunKind.SCHEDULED)
         self._alarms = [alarm for alarm in self._alarms if alarm[4] == alarm[2].version]
@@ -120,9 +122,7 @@ class Scheduler:
     def _tick(self, tasks: asyncio.TaskGroup) -> None:
         now = self._loop.time()
         while self._alarms and self._alarms[0][0] <= now:
-            due, _, entry, kind, version = heapq.heappop(self._alarms)
-            if version != entry.version:
-                continue
+            due, _, entry, kind, _ = heapq.heappop(self._alarms)
             if kind is RunKind.SCHEDULED:
                 self._slot_came(entry, due, now)
             elif entry.confirm_at == due:

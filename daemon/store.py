@@ -86,9 +86,7 @@ class Store:
                 self._restore(await self._readable_past())
             return
         self._restore(past)
-        if self.problem is not None:
-            log.info("%s can be written again", self._path)
-        self._open, self.problem = True, None
+        self._open = True
 
     def note_result(self, result: Result) -> None:
         """Keep a result for the history, and whether its row was ever up."""
@@ -184,10 +182,12 @@ class Store:
 
     async def _write(self, timeout_s: float) -> None:
         changes, spells = self._take()
-        if changes.empty:
-            return
         try:
-            await self._thread.call(lambda: self._file.write(changes), timeout_s)
+            if not changes.empty:
+                await self._thread.call(lambda: self._file.write(changes), timeout_s)
+            if self.problem is not None:  # not when it could be opened: a full disk allows that
+                self.problem = None
+                log.info("%s can be written again", self._path)
         except _TROUBLE as error:
             self._put_back(changes, spells)
             self._in_trouble(error)

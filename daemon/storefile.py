@@ -133,7 +133,7 @@ class StoreFile:
     def _open(self) -> Past:
         db = self._db = sqlite3.connect(self.path, timeout=LOCK_S, isolation_level=None)
         version = _refuse_foreign(db)
-        for pragma in ("journal_mode=TRUNCATE", "synchronous=FULL", "temp_store=MEMORY", f"cache_size=-{CACHE_KIB}"):
+        for pragma in ("journal_mode=DELETE", "synchronous=FULL", "temp_store=MEMORY", f"cache_size=-{CACHE_KIB}"):
             db.execute(f"PRAGMA {pragma}")
         with _transaction(db):
             for statement in _TABLES.split(";"):

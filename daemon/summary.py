@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from checks.model import CheckName, Event, Status, worst
+from checks.model import CheckName, Event, Reason, Status, worst
 from daemon.document import Row
 
 _ALONE = {
@@ -30,6 +30,7 @@ class Tally:
     answering: int = 0
     warned: int = 0  # of those that answer
     undecided: int = 0
+    cut_off: int = 0  # what they stand on fails, and that is counted elsewhere
     not_probed: int = 0
 
     @property
@@ -45,7 +46,7 @@ def count_resources(rows: Iterable[Row], configured: int) -> Tally:
         if row["check"] in (CheckName.DNS, CheckName.TCP):
             for name in row["resources"]:
                 behind.setdefault(name, []).append(row)
-    counts = dict.fromkeys(("dns_lookup_error", "unable_to_connect", "answering", "warned", "undecided"), 0)
+    counts = dict.fromkeys(("dns_lookup_error", "unable_to_connect", "answering", "warned", "undecided", "cut_off"), 0)
     for found in behind.values():
         kind = _kind(found)
         if kind == "warned":
@@ -54,7 +55,8 @@ def count_resources(rows: Iterable[Row], configured: int) -> Tally:
             counts[kind] += 1
     total = max(configured, len(behind))
     failing = counts["dns_lookup_error"] + counts["unable_to_connect"]
-    return Tally(total=total, not_probed=total - failing - counts["answering"] - counts["undecided"], **counts)
+    others = counts["answering"] + counts["undecided"] + counts["cut_off"]
+    return Tally(total=total, not_probed=total - failing - others, **counts)
 
 
 def _kind(rows: Sequence[Row]) -> str:
@@ -69,7 +71,7 @@ def _kind(rows: Sequence[Row]) -> str:
     if Status.UNKNOWN in statuses:
         return "undecided"
     if not any(status.conclusive for status in statuses):
-        return "not_probed"
+        return "cut_off" if any(row["reason"] == Reason.DEPENDENCY_FAILED for row in ports) else "not_probed"
     return "warned" if any(row["status"] == Status.WARNING for row in rows) else "answering"
 
 
@@ -105,6 +107,8 @@ def _resources(tally: Tally, *, ports: bool) -> str:
         rest.append(f"{tally.warned} of them with a warning")
     if tally.undecided:
         rest.append(f"{tally.undecided} reached no verdict")
+    if tally.cut_off:
+        rest.append(f"{tally.cut_off} cut off by another failure")
     if tally.not_probed:
         rest.append(f"{tally.not_probed} not probed")
     answer = "answer" if ports else "resolve"

@@ -17,7 +17,8 @@ from daemon.config.schema import Config, Relays
 from daemon.jobs import Job
 
 HTTPS_PORT = 443
-PROBE_ROUNDS = 6  # a run waits at most this often for one time-out: names, addresses, TLS twice when it fails, HTTP
+PROBE_ROUNDS = 6  # a run waits at most this often for one time-out: addresses, TLS twice when it fails, a regional host
+NAME_S = 20.0  # and this long for names: two, each within two of the longest usual DNS time-outs
 
 
 def controller_urls(config: Config) -> tuple[str, ...]:
@@ -67,11 +68,12 @@ def _clock(config: Config, urls: tuple[str, ...]) -> Job:
 def _control_plane(config: Config, urls: tuple[str, ...]) -> Iterator[Job]:
     if not urls:
         yield _nothing(CheckName.CONTROL_PLANE, "controller", "no network is configured (connector.network)")
-    for url in urls:
-        target = controller_endpoint(url).short(HTTPS_PORT)
+    targets = {controller_endpoint(url).short(HTTPS_PORT): url for url in urls}
+    for target, url in targets.items():
         spec = ControlPlaneSpec(
             url=url,
             target=target,
+            known=tuple(t for t in targets if t != target),
             ca_file=config.control_plane.ca_file,
             expected_issuers=config.control_plane.expected_issuers,
             timeout_s=config.schedule.timeout,
@@ -123,7 +125,7 @@ def _job(check: CheckName, target: str, spec: object, interval_s: float, timeout
         target=target,
         spec=spec,
         interval_s=interval_s,
-        timeout_s=PROBE_ROUNDS * timeout_s,
+        timeout_s=PROBE_ROUNDS * timeout_s + NAME_S,
     )
 
 

@@ -6,6 +6,8 @@ from daemon.board import Board, Histogram
 from daemon.config.schema import Config
 from daemon.plan import Plan
 
+SECOND_SEAT = "@host"  # the end of the id of a row seen from a second seat
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFigures:

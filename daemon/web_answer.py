@@ -1,7 +1,7 @@
 """An answer before it is sent, and the headers that every answer carries."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from aiohttp import web
@@ -25,7 +25,7 @@ class Answer:
     body: bytes
     content_type: str = TEXT
     status: int = 200
-    headers: Mapping[str, str] = _NONE
+    headers: Mapping[str, str] = field(default_factory=lambda: _NONE)
 
 
 def plain(status: int, text: str, headers: Mapping[str, str] = _NONE) -> web.Response:

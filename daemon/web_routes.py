@@ -165,5 +165,5 @@ def _next_page(request: web.BaseRequest, page: Document, limit: int | None) -> d
     return {"Link": f'<{request.path}?{urlencode(pairs)}>; rel="next"'}
 
 
-def _json(value: Mapping[str, Json | Sequence[Json]], status: int = 200) -> Answer:
+def _json(value: Mapping[str, object], status: int = 200) -> Answer:
     return Answer(json.dumps(value, default=list).encode(), JSON_TYPE, status)

@@ -10,7 +10,7 @@ checks.net.errors):
     EAFNOSUPPORT, EADDRNOTAVAIL towards an IPv6 nameserver         timeout   address_family_unavailable
     the time-out, or the kernel's ETIMEDOUT over TCP               timeout   timeout
     right id and question, but what follows can't be decoded       error     malformed_answer
-    truncated again over TCP, or TCP closed within the answer      error     malformed_answer
+    truncated again over TCP, or TCP closed or reset by the server error     malformed_answer
     EMFILE, ENFILE, ENOBUFS, ENOMEM, EAGAIN, no local port left    unasked   prober_starved
     EPERM, EACCES when the socket is made (sandbox, namespace)     unasked   permission_denied
 
@@ -182,6 +182,8 @@ class _Exchange:
 
     def _network_error(self, error: OSError) -> NetError:
         found = net_error(error, self._family)
+        if found.reason is Reason.RESET:
+            return NetError(Reason.MALFORMED_ANSWER, "truncated over UDP, and reset over TCP within the answer")
         if self.over_tcp:
             return NetError(found.reason, f"truncated over UDP, then over TCP: {found.evidence}")
         if found.reason is Reason.REFUSED:

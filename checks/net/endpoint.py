@@ -55,7 +55,7 @@ def parse_endpoint(text: str, default_port: int | None) -> Endpoint:
 
 def parse_port(text: str) -> int:
     """Parse a port, 1 to 65535. Raises: ValueError."""
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:6]) <= 65535:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5) or not 1 <= int(text) <= 65535:
         raise ValueError(f"{text!r} is not a port (1 to 65535)")
     return int(text)
 

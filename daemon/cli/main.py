@@ -5,35 +5,44 @@ traceback either.
 """
 
 import contextlib
+import os
 import sys
+from types import TracebackType
 
 EXIT_UNKNOWN = 3  # contract: unknown, usage or configuration error, everywhere
 
 
 def main() -> int:
     """Run `healthctl` with the process's arguments and return its exit code: 0, 1, 2 or 3."""
+    sys.excepthook = _fault
     try:
+        _open_streams()
         from daemon.cli.group import invoke  # noqa: PLC0415 - under the guard
 
-        for stream in (sys.stdout, sys.stderr):
-            # A terminal that can't show a character must not end the program: it gets the character's escape.
-            with contextlib.suppress(AttributeError, ValueError):
-                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         return invoke(sys.argv[1:])
     except KeyboardInterrupt:
         return interrupted()
-    finally:
-        _flush()
 
 
-def _flush() -> None:
-    """Write out what is buffered; if nobody reads it any more, the interpreter must not complain at its own flush."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        from daemon.cli.output import silence_stdout  # noqa: PLC0415 - only then
+def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """End with 3 after the traceback of a fault of ours: Python's own 1 would be read as a warning about the target."""
+    sys.__excepthook__(kind, error, trace)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(EXIT_UNKNOWN)
 
-        silence_stdout()
+
+def _open_streams() -> None:
+    """Give every later line somewhere to go, in a form that can be written.
+
+    Started with `>&-` or `2>&-` Python has no stream at all; and a terminal that can't show a character must not end
+    the program: it gets the character's escape.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - for the whole process
+        with contextlib.suppress(AttributeError, ValueError):
+            getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
 def interrupted() -> int:

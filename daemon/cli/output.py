@@ -6,6 +6,8 @@ import stat
 import sys
 from pathlib import Path
 
+from daemon.cli.main import EXIT_UNKNOWN
+
 NEW_FILE_MODE = 0o644  # less the umask: a textfile collector runs as another user and must be able to read it
 
 
@@ -46,12 +48,19 @@ class Destination:
 
 
 def emit(text: str) -> None:
-    """Write to standard output at once; when the reader has gone (`| head -1`), drop the rest in silence."""
+    """Write to standard output at once; when the reader has gone (`| head -1`), drop the rest in silence.
+
+    Raises: SystemExit with 3, when it can't be written for another reason (a full disk).
+    """
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
+    except OSError as error:
+        silence_stdout()
+        complain(f"standard output: {error.strerror}")
+        raise SystemExit(EXIT_UNKNOWN) from error
 
 
 def silence_stdout() -> None:

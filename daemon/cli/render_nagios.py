@@ -3,6 +3,8 @@
 Source: Monitoring Plugins Development Guidelines, "Plugin Output for Nagios" and "Performance data".
 """
 
+from collections.abc import Sequence
+
 from checks.model import CheckName
 from daemon.cli.nearest import safe
 from daemon.cli.phrases import worst_first
@@ -19,22 +21,23 @@ def render(whole: Document, *, warn_offset_s: float, max_offset_s: float) -> str
     figures = " ".join(_figures(whole, warn_offset_s, max_offset_s))
     ending = f" | {figures}" if figures else ""
     head = f"CONNECTOR {whole['status'].upper()}: {_plain(whole['summary'])}"
-    lines = [_cut(head, MAX_LINE_BYTES - len(ending)) + ending]
-    problems = worst_first(whole["checks"])
-    room = MAX_BYTES - len(lines[0].encode()) - 1
-    for number, row in enumerate(problems[:MAX_PROBLEMS]):
-        line = _problem(row)
-        left = len(problems) - number - 1
-        # Keep room for the line that tells how many are missing, unless this is the very last problem.
-        if len(line.encode()) + 1 > room - (len(_more(left + 1)) + 1 if left else 0):
-            lines.append(_more(left + 1))
-            break
-        lines.append(line)
-        room -= len(line.encode()) + 1
-    else:
-        if len(problems) > MAX_PROBLEMS and len(_more(len(problems))) < room:
-            lines[-1] = _more(len(problems) - MAX_PROBLEMS + 1)
-    return "\n".join(lines) + "\n"
+    first = _cut(head, MAX_LINE_BYTES - len(ending)) + ending
+    return "\n".join([first, *_listed(worst_first(whole["checks"]), MAX_BYTES - _size([first]))]) + "\n"
+
+
+def _listed(problems: Sequence[Row], room: int) -> list[str]:
+    """Return a line for each problem, as far as number and `room` (bytes) allow; the last one tells what is missing."""
+    lines = [_problem(row) for row in problems[:MAX_PROBLEMS]]
+    if len(lines) == len(problems) and _size(lines) <= room:
+        return lines
+    lines = lines[: MAX_PROBLEMS - 1]
+    while _size([*lines, _more(len(problems) - len(lines))]) > room:
+        lines.pop()
+    return [*lines, _more(len(problems) - len(lines))]
+
+
+def _size(lines: Sequence[str]) -> int:
+    return sum(len(line.encode()) + 1 for line in lines)
 
 
 def _figures(whole: Document, warn_offset_s: float, max_offset_s: float) -> list[str]:

@@ -44,7 +44,11 @@ def render(whole: Document, *, width: int | None = None, colour: bool = False) -
     paper = Paper(width, colour=colour)
     table = _Table(paper, fold_ok=_many_fine(whole["checks"]))
     where = f" in {safe(whole['remote_network'])}" if whole["remote_network"] else ""
-    seat = "from the Connector's place in the network" if whole["confidence"] == "exact" else "as seen from this host (vantage: host)"
+    seat = (
+        "from the Connector's place in the network"
+        if whole["confidence"] == "exact"
+        else "as seen from this host (vantage: host)"
+    )
     paper.paragraph(f"Connector {safe(whole['connector'])}{where}, {seat}")
     when = f"{whole['started_at'][:19].replace('T', ' ')} UTC, took {whole['duration_seconds']:.2g} s"
     paper.line(paper.paint(when, "dim"))

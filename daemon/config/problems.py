@@ -43,7 +43,7 @@ class ConfigError(Exception):
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Return the problems by their position in the file, each once."""
-    return tuple(sorted(dict.fromkeys(problems), key=lambda p: (p.line, p.column, p.path, p.message)))
+    return tuple(sorted(dict.fromkeys(problems), key=lambda p: (p.file, p.line, p.column, p.path, p.message)))
 
 
 class BadValueError(ValueError):

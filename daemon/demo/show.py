@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from checks.net.endpoint import parse_endpoint
-from daemon.app import App, Options
 from daemon.cli import render_table
 from daemon.cli.terminal import fancy, width_of
 from daemon.config.load import load_config
@@ -44,6 +43,8 @@ class Show:
 
     async def watch(self, fault: str | None) -> int:
         """Watch the lab until interrupted; plant `fault` once the first verdicts are there."""
+        from daemon.app import App, Options  # noqa: PLC0415 - a single look needs neither scheduler nor web server
+
         configure("logfmt", "warning", sys.stderr)
         await self.lab.start()
         try:
@@ -51,6 +52,7 @@ class Show:
             app = App(Options(config_file=str(path)), load_config(path), observe=self._tell)
             async with asyncio.TaskGroup() as group:
                 daemon = group.create_task(app.run(), name="daemon")
+                self._say("The lab runs; the first verdicts are there within some ten seconds…\n")
                 await app.settled()
                 self._introduce()
                 self._table(app.view())

@@ -4,6 +4,7 @@ import asyncio
 import struct
 import time
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import dns.exception
 import dns.flags
@@ -31,8 +32,7 @@ class UdpServer(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way to answer."""
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)  # before Python 3.12 it is no instance of it
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Answer one datagram."""
@@ -82,7 +82,7 @@ class Nameserver:
             query = dns.message.from_wire(packet)
         except dns.exception.DNSException:
             return None
-        if self.silent or not query.question:
+        if self.silent or query.flags & dns.flags.QR or not query.question:
             return None
         question = query.question[0]
         name = question.name.to_text(omit_final_dot=True).lower()

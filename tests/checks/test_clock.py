@@ -105,7 +105,7 @@ async def test_nobody_answers() -> None:
     async with scripted(lambda _: []) as (port, _):
         seen = await look(spec(port))
     assert (seen.status, seen.reason) == (Status.UNKNOWN, Reason.NO_TIME_SOURCE)
-    assert seen.summary == "no time source is usable: 1 silent"
+    assert seen.summary == f"no time source is usable: 127.0.0.1:{port} silent"
     assert "UDP port 123" in seen.action
 
 

@@ -107,6 +107,20 @@ async def test_recovery() -> None:
     assert "hours_to_tolerance" not in seen.facts
 
 
+async def test_a_small_step_is_not_drift() -> None:
+    """A clock that was set by less than a second warns nobody, but what was measured before it counts no more."""
+    host = Host()
+    memory = host.memory()
+    async with scripted(lambda q: [reply(q, 1_800_000_000.0 + host.elapsed)]) as (port, _):
+        for run in range(12):
+            host.elapsed += 64
+            host.set_by = 0.5 if run >= 6 else 0.0
+            seen = await look(host, memory, port)
+            assert seen.status is Status.OK
+            assert ("step_seconds" in seen.facts) is (run == 6)
+            assert "drift_seconds_per_second" not in seen.measurements
+
+
 async def test_no_drift() -> None:
     """A steady clock has no drift measurement at all."""
     assert "drift_seconds_per_second" not in (await runs(Host(), 0.0)).measurements

@@ -30,6 +30,23 @@ def test_summary(offsets: list[float], seen: str) -> None:
     assert len(line) <= 120
 
 
+def test_who_was_not_usable() -> None:
+    """With several sources the summary counts why they were not usable."""
+    sources = [
+        source(None, s) for s in ("silent", "silent", "kiss:RATE", "unresolved: nxdomain", "rejected: stratum 16")
+    ]
+    verdict = judge(sources, max_offset_s=5, warn_offset_s=1)
+    found = Findings(verdict=verdict, sources=sources, max_offset_s=5, next_question_s=128)
+    assert summary(found) == ("no time source is usable: 2 silent, 1 refused service, 1 not resolved, 1 rejected")
+
+
+def test_long_reason_is_cut() -> None:
+    """A long reason does not make the summary longer than a line."""
+    sources = [source(None, "rejected: " + "x" * 500)]
+    verdict = judge(sources, max_offset_s=5, warn_offset_s=1)
+    assert len(summary(Findings(verdict=verdict, sources=sources, max_offset_s=5))) == 120
+
+
 def test_own_limit_in_summary() -> None:
     """A limit that the operator set is not called the Controller's."""
     sources = [source(0.0), source(0.0)]

@@ -176,26 +176,41 @@ async def test_a_peer_that_floods_cannot_hold_the_deadline_off() -> None:
             assert len(turns) == nth + 1
 
 
-class Holding:
-    """A stream whose peer says nothing, in a process whose loop is held up meanwhile."""
+class Held:
+    """A stream whose peer says nothing, or something, in a process whose loop is held up for `hold_s` seconds."""
+
+    def __init__(self, said: bytes = b"", hold_s: float = 0.0) -> None:
+        self.said = said
+        self.hold_s = hold_s
+        self.closed = False
 
     async def receive(self) -> bytes:
-        time.sleep(STARVED_LAG_S * 1.5)  # noqa: ASYNC251 - the very thing that must not be taken for a slow peer
-        await asyncio.Event().wait()
-        return b""
+        time.sleep(self.hold_s)  # noqa: ASYNC251 - the very thing that must not be taken for a slow peer
+        if not self.said:
+            await asyncio.Event().wait()
+        return self.said
 
     async def send(self, data: bytes) -> None:
         pass
 
     def close(self) -> None:
-        pass
+        self.closed = True
 
 
 async def test_a_time_out_that_we_noticed_too_late_is_ours() -> None:
     """When our own loop was held up, the missing answer says nothing about the peer."""
     with pytest.raises(NetError) as caught:
-        await HttpConnection(Holding()).request("HEAD", "/", host=NAME, timeout_s=0.01)
+        await HttpConnection(Held(hold_s=STARVED_LAG_S * 1.5)).request("HEAD", "/", host=NAME, timeout_s=0.01)
     assert caught.value.reason is Reason.PROBER_STARVED
+
+
+@pytest.mark.parametrize("said", [b"", b"nonsense\r\n\r\n"], ids=["silence", "nonsense"])
+async def test_a_failed_request_closes_the_connection(said: bytes) -> None:
+    """Nobody has to remember it: after a failure nothing is left open."""
+    stream = Held(said)
+    with pytest.raises(NetError):
+        await HttpConnection(stream).request("HEAD", "/", host=NAME, timeout_s=0.05)
+    assert stream.closed
 
 
 async def test_cancelling_a_request_leaves_nothing(tmp_path: Path) -> None:
@@ -249,6 +264,7 @@ def test_urls(text: str, endpoint: Endpoint, target: str, host: str) -> None:
         "https://a.example/ b",
         "https://a.exa\nmple/",
         "https://a.example\\@b.example/",
+        "https://a.example/b\\c",
         "https://ä.example/",
         "https://a..example/",
         "https://" + "a" * 64 + ".example/",

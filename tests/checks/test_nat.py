@@ -86,7 +86,10 @@ async def look(answers: list[Answerer], where: Context | None = None, *, egress:
         where = dataclasses.replace(where or context(NAMES), egress=egress)
         rows = await probe(NatSpec(servers=tuple(servers), timeout_s=TIMEOUT_S), where)
     assert list(rows) == ["udp"]
-    return rows["udp"]
+    outcome = rows["udp"]
+    assert len(outcome.summary) <= 120
+    assert outcome.event is None
+    return outcome
 
 
 async def test_two_servers_that_see_the_same_mapping_mean_a_direct_path_is_possible() -> None:
@@ -139,13 +142,28 @@ async def test_silence_means_blocked_only_with_two_servers_and_tcp_working(
     assert outcome.facts.get("udp_egress") is {Status.OK: True, Status.WARNING: False}.get(status)
     if status is Status.OK:
         assert outcome.facts["endpoint_independent"] is (True if answers == [lies, lies] else None)
+        assert "203.0.113.66" not in str(outcome.facts), "a lie was believed"
 
 
 async def test_two_names_of_one_server_prove_nothing_about_the_mapping() -> None:
-    """Endpoint-independent needs two addresses; a name asked twice is asked once."""
-    async with serving("127.0.0.1", truth) as server:
+    """Endpoint-independent needs two addresses; one server under two names is asked once."""
+    asked = []
+
+    def count(request: bytes, source: Address) -> list[bytes]:
+        asked.append(request)
+        return truth(request, source)
+
+    async with serving("127.0.0.1", count) as server:
         servers = (server, Endpoint("twin.example", server.port))
         outcome = (await probe(NatSpec(servers=servers, timeout_s=TIMEOUT_S), context(NAMES)))["udp"]
+    assert (outcome.status, outcome.facts["endpoint_independent"]) == (Status.OK, None)
+    assert len(asked) == 1
+
+
+async def test_two_ports_of_one_address_prove_nothing_about_the_mapping() -> None:
+    """A NAT whose mapping depends on the address alone looks the same from both."""
+    async with serving("127.0.0.1", truth) as one, serving("127.0.0.1", truth) as two:
+        outcome = (await probe(NatSpec(servers=(one, two), timeout_s=TIMEOUT_S), context(NAMES)))["udp"]
     assert (outcome.status, outcome.facts["endpoint_independent"]) == (Status.OK, None)
 
 
@@ -195,10 +213,31 @@ async def test_no_descriptor_left_is_our_limit() -> None:
     assert (outcome.status, outcome.reason) == (Status.UNKNOWN, Reason.PROBER_STARVED)
 
 
+class Endless(socket.socket):
+    """A socket in which noise from the server is always waiting."""
+
+    reads = 0
+
+    def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Address]:
+        """Return noise."""
+        del size, flags
+        Endless.reads += 1
+        assert Endless.reads < 100_000, "it reads for ever"
+        return b"noise", ("127.0.0.1", 3478)
+
+
 async def test_a_flood_of_noise_does_not_outlast_the_time_out() -> None:
-    """A server that answers each request with a thousand wrong datagrams is still only silent."""
-    outcome = await look([lambda _request, _source: [b"noise"] * 1000])
+    """A server that floods us with wrong datagrams is still only silent, and the loop keeps turning."""
+
+    def make(family: int, kind: int) -> socket.socket:
+        sock = Endless(family, kind)
+        sock.settimeout(0)
+        return sock
+
+    spec = NatSpec(servers=(Endpoint("127.0.0.1", 3478),), timeout_s=0.1)
+    outcome = (await probe(spec, context(sockets=make)))["udp"]
     assert (outcome.status, outcome.reason) == (Status.UNKNOWN, Reason.TIMEOUT)
+    assert Endless.reads > 1
 
 
 async def test_cancelling_leaves_no_socket_and_no_task() -> None:

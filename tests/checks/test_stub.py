@@ -1,10 +1,9 @@
 """The stub resolver: hosts file, search list, order of nameservers, bounds in time, shared questions."""
 
-import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import dns.message
@@ -17,7 +16,6 @@ from checks.net.endpoint import Endpoint
 from checks.net.resolvconf import Settings
 from checks.net.seat import Resolver, open_socket
 from checks.net.stub import StubResolver, candidates
-from tests.support.cancel import check_cancellation
 from tests.support.nameservers import OnUdp, Scripted, Send, reply, says, scripted, silent
 from tests.support.servers import free_port
 
@@ -127,10 +125,11 @@ async def test_candidates_are_tried_until_an_address(first: OnUdp) -> None:
     assert lookup.answers[0].name == "db.test."
 
 
-async def test_failure_is_that_of_the_name_as_it_is() -> None:
+@pytest.mark.parametrize("ndots", [0, 1], ids=["asked first", "asked last"])
+async def test_failure_is_that_of_the_name_as_it_is(ndots: int) -> None:
     """When no candidate has an address, what is reported is the name as it was written."""
     async with _serving(_zone({"db. TXT": "x"})) as (server,):
-        resolution = await _resolver(server.endpoint, search=("a.test",)).resolve("db")
+        resolution = await _resolver(server.endpoint, search=("a.test",), ndots=ndots).resolve("db")
     assert resolution.reason is Reason.NO_ADDRESS
 
 
@@ -175,7 +174,6 @@ async def test_order_of_nameservers(
         resolution = await resolver.resolve("db.test")
         assert [len(server.asked) for server in servers] == asked
     assert (resolution.addresses, resolution.reason) == (addresses, reason)
-    assert resolution.seconds < SHORT_S * 2 + 1
 
 
 async def test_closed_nameserver_is_passed_at_once() -> None:
@@ -202,19 +200,31 @@ async def test_aaaa_only_without_a(records: dict[str, str], addresses: tuple[str
     assert [kind for _, _, kind in server.asked] == kinds
 
 
-async def test_thorough_lookup_asks_everyone_at_once() -> None:
-    """`thorough` asks all nameservers side by side, and the answers keep their order."""
-    async with _serving(silent, A, NEGATIVE, silent) as servers:
+async def test_thorough_lookup_asks_everyone() -> None:
+    """`thorough` asks all nameservers, and the answers keep the order of the settings."""
+    async with _serving(silent, A, NEGATIVE, FAILING) as servers:
         endpoints = tuple(server.endpoint for server in servers)
         resolver = _resolver(*endpoints, timeout_s=SHORT_S)
-        loop = asyncio.get_running_loop()
-        started = loop.time()
         lookup = await resolver.lookup("db.test", thorough=True, first=0)
-    assert loop.time() - started < SHORT_S * 2  # two that are silent, one after the other, would take that
     assert tuple(answer.nameserver for answer in lookup.answers) == endpoints == resolver.nameservers
     assert [answer.klass for answer in lookup.answers] == [
-        AnswerClass.TIMEOUT, AnswerClass.ADDRESS, AnswerClass.NXDOMAIN, AnswerClass.TIMEOUT,
+        AnswerClass.TIMEOUT, AnswerClass.ADDRESS, AnswerClass.NXDOMAIN, AnswerClass.ERROR,
     ]  # fmt: skip
+
+
+async def test_thorough_lookup_asks_side_by_side() -> None:
+    """All nameservers are asked before any of them answered."""
+    held: list[tuple[dns.message.Message, Send]] = []
+
+    def on_udp(query: dns.message.Message, send: Send) -> None:
+        held.append((query, send))
+        if len(held) == 3:
+            for one in held:
+                A(*one)
+
+    async with _serving(on_udp, on_udp, on_udp) as servers:
+        lookup = await _resolver(*(s.endpoint for s in servers)).lookup("db.test", thorough=True, first=0)
+    assert [answer.klass for answer in lookup.answers] == [AnswerClass.ADDRESS] * 3
 
 
 async def test_rotation_goes_round() -> None:
@@ -256,63 +266,3 @@ async def test_starved_is_not_the_names_fault() -> None:
     assert (await resolver.resolve("db.test")).reason is Reason.PROBER_STARVED
     lookup = await resolver.lookup("db.test", thorough=True, first=0)
     assert lookup.answers[0].klass is AnswerClass.UNASKED
-
-
-async def _together(*makers: Callable[[], object]) -> list[object]:
-    loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(maker()) for maker in makers]  # type: ignore[arg-type]
-    done, _ = await asyncio.wait(tasks)
-    assert len(done) == len(tasks)
-    return [task.result() for task in tasks]
-
-
-async def test_same_name_shares_one_question() -> None:
-    """Callers that want one name at the same time share the question; later callers ask anew."""
-    async with _serving(A) as (server,):
-        resolver = _resolver(server.endpoint)
-        found = await _together(*[lambda: resolver.resolve("db.test")] * 5, lambda: resolver.resolve("other.test"))
-        assert len(server.asked) == 2
-        assert len({id(resolution) for resolution in found}) == 2
-        await resolver.resolve("db.test")
-        assert len(server.asked) == 3
-
-
-async def test_cancelled_asker_hands_over() -> None:
-    """When the caller that asks is cancelled, one of those that wait asks in its place."""
-    calls = 0
-
-    def on_udp(query: dns.message.Message, send: Send) -> None:
-        nonlocal calls
-        calls += 1
-        if calls > 1:
-            A(query, send)
-
-    async with _serving(on_udp) as (server,):
-        resolver = _resolver(server.endpoint)
-        loop = asyncio.get_running_loop()
-        tasks = [loop.create_task(resolver.resolve("db.test")) for _ in range(4)]
-        while not calls:
-            await asyncio.sleep(0)
-        tasks[1].cancel()  # one that only waits changes nothing
-        tasks[0].cancel()
-        done, _ = await asyncio.wait(tasks)
-    assert [task.cancelled() for task in tasks] == [True, True, False, False]
-    assert len(done) == 4
-    assert tasks[2].result().addresses == tasks[3].result().addresses == ("10.0.0.1",)
-    assert calls == 2
-
-
-@pytest.mark.parametrize("thorough", [True, False])
-async def test_cancelled_lookup_leaves_nothing(thorough: bool) -> None:
-    """Cancelled at any await, a lookup leaves no socket and no task."""
-    async with _serving(A, silent) as servers:
-        resolver = _resolver(*(server.endpoint for server in servers), timeout_s=0.1)
-        await check_cancellation(lambda: resolver.lookup("db.test", thorough=thorough, first=0))
-
-
-async def test_cancelled_resolution_leaves_nothing() -> None:
-    """Cancelled at any await, a resolution leaves no socket, no task, and no flight that others would wait for."""
-    async with _serving(_zone({"db.test. AAAA": "fd00::1"})) as (server,):
-        resolver = _resolver(server.endpoint)
-        await check_cancellation(lambda: resolver.resolve("db.test"))
-        assert (await resolver.resolve("db.test")).addresses == ("fd00::1",)

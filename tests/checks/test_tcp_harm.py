@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from checks.model import Reason, Status
-from checks.net.tcp import DRAIN_BYTES
+from checks.net.tcp import DRAIN_BYTES, DRAIN_READS, connect
 from checks.tcp import probe
 from tests.support.cancel import check_cancellation
 from tests.support.fakes import context
-from tests.support.tcp import listening, look, port_of, silent, spec
+from tests.support.tcp import TIMEOUT_S, listening, look, port_of, silent, spec
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
@@ -47,19 +47,31 @@ async def test_a_greeting_that_comes_after_our_fin_meets_no_reset() -> None:
                 assert await loop.sock_recv(connection, 10) == b""
 
 
+class Endless(socket.socket):
+    """A socket in which there is always something to read."""
+
+    reads = 0
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Return as much as is asked for."""
+        del flags
+        Endless.reads += 1
+        assert Endless.reads < 100, "it reads for ever"
+        return b"x" * size
+
+
 async def test_a_flood_after_our_fin_does_not_hold_us() -> None:
-    """A peer that never stops sending is left to its reset."""
+    """A peer that never stops sending is left to its reset after a few reads."""
 
-    async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                writer.write(b"x" * 65536)
-                await writer.drain()
+    def make(family: int, kind: int) -> socket.socket:
+        sock = Endless(family, kind)
+        sock.settimeout(0)
+        return sock
 
-    server = await asyncio.start_server(flood, "127.0.0.1", 0)
-    async with server:
-        outcome = await look(spec("127.0.0.1", port_of(server.sockets[0])))
+    with listening() as server:
+        outcome = await look(spec("127.0.0.1", port_of(server)), context(sockets=make))
     assert outcome.status is Status.OK
+    assert Endless.reads == DRAIN_READS, connect
 
 
 @pytest.mark.parametrize(
@@ -125,3 +137,9 @@ async def test_cancelling_leaves_no_socket_and_no_task() -> None:
         quick = dataclasses.replace(spec("127.0.0.1", port), timeout_s=0.05)
         assert await check_cancellation(lambda: probe(quick, context())) >= 1
         assert await check_cancellation(lambda: probe(spec("127.0.0.1", port_of(server)), context())) >= 1
+
+
+async def test_a_name_is_never_resolved_behind_the_seats_back() -> None:
+    """The socket layer would ask the host's resolver, in a thread; a name is refused instead."""
+    with pytest.raises(ValueError, match="must be resolved first"):
+        await connect(context().seat, "localhost", 1, TIMEOUT_S)

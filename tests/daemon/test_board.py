@@ -77,7 +77,7 @@ def test_rows_that_a_job_no_longer_reports_vanish(board: Board) -> None:
 
 
 def test_an_inconclusive_run_does_not_make_rows_vanish(board: Board) -> None:
-    """A run that reached no verdict freezes the job's rows, though it can't name them; its own row goes with the next."""
+    """A run that reached no verdict freezes the rows it could not name; its own row goes with the next run."""
     board.load([RESOLVER])
     for at in (1.0, 2.0):
         board.record([make_result("c", at, RESOLVER, target=t) for t in ("10.0.0.1", "10.0.0.2")])
@@ -195,9 +195,10 @@ def test_duration_is_observed_once_for_each_run(board: Board) -> None:
         ("ccuc", (30, 30, 30)),
         ("nnn", (0, 0, 0)),
         ("ddd", (0, 0, 60)),
+        ("onn", (30, 0, 30)),
     ],
     ids=["ok", "pending-is-ok", "failing", "recovering-is-failing", "unknown", "suppressed", "failing-unknown",
-         "never-probed", "never-judged"],
+         "never-probed", "never-judged", "no-longer-probed"],
 )  # fmt: skip
 def test_target_seconds(board: Board, clock: Clock, letters: str, expected: tuple[int, int, int]) -> None:
     """The time between two results goes to what was held in between; rows that are never probed have none."""

@@ -89,6 +89,7 @@ async def test_removed_and_added_again_while_it_ends_is_still_one() -> None:
                 group.create_task(scheduler.run())
                 await asyncio.sleep(START_SPREAD_S + 1)
                 scheduler.update([])
+                await asyncio.sleep(0.1)
                 scheduler.update([job("a", interval_s=15.0)])
                 scheduler.update([job("a", interval_s=15.0)])
     assert most == 1

@@ -3,7 +3,7 @@ import pytest
 from daemon.state import Policy, State, TargetState, Transition, advance
 from tests.support.rows import make_result
 
-# One letter a result (see tests/support/rows.py), the state after each, and `since` at the end (results come at 0, 1 …).
+# One letter a result (see tests/support/rows.py), the state after each, `since` at the end (results come at 0, 1 …).
 # State letters: O(k) P(ending) F(ailing) R(ecovering) S(uppressed) U(nknown).
 ROWS = {
     "ok-stays-ok": ("ooo", "OOO", 0),

@@ -24,6 +24,7 @@ def _ok(count: int) -> list[TargetState]:
 DNS_DOWN = _resource("nx", Status.SKIPPED, Reason.DEPENDENCY_FAILED, dns=Status.CRITICAL)
 TCP_DOWN = _resource("down", *REFUSED)
 SILENT = [row("tcp:*.lab", Status.SKIPPED, Reason.NOT_PROBEABLE, resources=("Lab",))]
+CUT_OFF = [row("tcp:a:1", Status.SKIPPED, Reason.DEPENDENCY_FAILED, resources=("A",))]
 STARVED = _resource("slow", Status.UNKNOWN, Reason.PROBER_STARVED)
 WARNED = _resource("warned", Status.WARNING, Reason.RESOLVERS_DISAGREE)
 
@@ -39,6 +40,7 @@ WARNED = _resource("warned", Status.WARNING, Reason.RESOLVERS_DISAGREE)
         (_ok(2) + SILENT, "2 of 3 Resources answer; 1 not probed."),
         (_ok(1) + STARVED + TCP_DOWN, "1 of 3 Resources would fail now: 1 unable to connect; 1 reached no verdict."),
         (_ok(1) + WARNED, "All 2 Resources answer; 1 of them with a warning."),
+        (_ok(1) + SILENT + CUT_OFF, "1 of 3 Resources answer; 1 cut off by another failure; 1 not probed."),
         (SILENT, "None of 1 Resource was judged; 1 not probed."),
     ],
 )  # fmt: skip

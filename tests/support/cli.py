@@ -14,7 +14,8 @@ COMMAND = (sys.executable, "-c", "import sys; from daemon.cli.main import main; 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without what would change the output, and with `extra`."""
-    dropped = ("NO_COLOR", "CONNECTOR_HEALTH_CONFIG", "_HEALTHCTL_COMPLETE")
+    # Unbuffered, Python never meets a closed pipe at its last flush, which is where the trouble is.
+    dropped = ("NO_COLOR", "CONNECTOR_HEALTH_CONFIG", "_HEALTHCTL_COMPLETE", "PYTHONUNBUFFERED")
     return {k: v for k, v in os.environ.items() if k not in dropped} | dict(extra or {})
 
 

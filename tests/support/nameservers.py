@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import dns.rcode
 import dns.rrset
 
 from checks.net.endpoint import Endpoint
-from tests.support.servers import answers_udp, free_port, require, running
+from tests.support.servers import answers_udp, require, running
 
 UNBOUND = """
 server:
@@ -34,7 +35,7 @@ server:
 def unbound(folder: Path, *lines: str, access: str = "allow", ready: bool = True) -> Iterator[Endpoint]:
     """Run unbound with these further lines (the first ones belong to `server:`); it answers only what they hold."""
     require("unbound")
-    port = free_port(socket.SOCK_DGRAM)
+    port = _free_port()
     conf = folder / f"unbound-{port}.conf"
     rules = [f"  access-control: 127.0.0.0/8 {access}", '  local-zone: "ready.test." static']
     conf.write_text(UNBOUND.format(folder=folder, port=port) + "\n".join([*rules, *lines]) + "\n")
@@ -70,10 +71,8 @@ class Scripted:
 async def scripted(on_udp: OnUdp, on_tcp: OnTcp | None = None) -> AsyncIterator[Scripted]:
     """Serve UDP, and TCP on the same port when `on_tcp` is given (the connection is closed when it returns)."""
     loop = asyncio.get_running_loop()
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind(("127.0.0.1", 0))
-    port = sock.getsockname()[1]
-    server = Scripted(Endpoint("127.0.0.1", port))
+    sock, listening = _pair()
+    server = Scripted(Endpoint("127.0.0.1", sock.getsockname()[1]))
 
     def send_to(reply: bytes, address: tuple[str, int]) -> None:
         sock.sendto(reply, address)  # not through the transport: that drops empty datagrams
@@ -97,7 +96,9 @@ async def scripted(on_udp: OnUdp, on_tcp: OnTcp | None = None) -> AsyncIterator[
         writer.close()
 
     transport, _ = await loop.create_datagram_endpoint(Protocol, sock=sock)
-    tcp = await asyncio.start_server(connected, "127.0.0.1", port) if on_tcp else None
+    tcp = await asyncio.start_server(connected, sock=listening) if on_tcp else None
+    if not tcp:
+        listening.close()
     try:
         yield server
     finally:
@@ -105,6 +106,34 @@ async def scripted(on_udp: OnUdp, on_tcp: OnTcp | None = None) -> AsyncIterator[
         if tcp:
             tcp.close()
         await asyncio.sleep(0)
+
+
+def _free_port() -> int:
+    """Return a port that is free for UDP and TCP, below those that the kernel hands out to every client meanwhile."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+        ):
+            udp.bind(("127.0.0.1", port))
+            tcp.bind(("127.0.0.1", port))
+            return port
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    """Bind UDP and TCP to one port: what is free for one may be taken for the other."""
+    while True:
+        udp, tcp = (socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM))
+        try:
+            udp.bind(("127.0.0.1", 0))
+            tcp.bind(udp.getsockname())
+        except OSError:
+            udp.close()
+            tcp.close()
+        else:
+            return udp, tcp
 
 
 def reply(

@@ -45,9 +45,7 @@ def row(
         duration_s=0.0012,
         resources=resources,
     )
-    return TargetState(
-        id=row_id, result=result, state=state, failing=False, streak=0, since=STARTED_AT, judged=None
-    )
+    return TargetState(id=row_id, result=result, state=state, failing=False, streak=0, since=STARTED_AT, judged=None)
 
 
 def head(
@@ -95,7 +93,8 @@ def office() -> Document:
         row("dns:payroll.corp.internal", Status.CRITICAL, Reason.NXDOMAIN, event=Event.DNS_LOOKUP_ERROR,
             summary="no nameserver knows payroll.corp.internal (NXDOMAIN from 10.0.0.2 and 10.0.0.3)",
             action="The name does not exist for the nameservers in use: a typing error, a missing record, or a private "
-            "zone that this host's nameservers do not know. Repeat it by hand on this host: dig payroll.corp.internal A",
+            "zone that this host's nameservers do not know. Repeat it by hand on this host: dig payroll.corp.internal "
+            "A",
             resources=("Payroll",)),
         row("tcp:payroll.corp.internal:443", Status.SKIPPED, Reason.DEPENDENCY_FAILED, resources=("Payroll",),
             summary="not asked: payroll.corp.internal does not resolve (see dns:payroll.corp.internal)",
@@ -104,9 +103,10 @@ def office() -> Document:
             measurements={"connect_seconds": 0.00112}),
         row("tcp:10.1.2.3:5432", Status.CRITICAL, Reason.REFUSED, event=Event.UNABLE_TO_CONNECT,
             summary="10.1.2.3:5432 refused the connection in 1 ms", resources=("Orders DB", "Reporting"),
-            action="Nothing listens on this port, or a firewall rejects with a reset. On that host see that the service "
-            "runs and listens on this address and not on 127.0.0.1 alone (`ss -ltn`), that the port is the right one, "
-            "and that its own firewall admits this host. Repeat it by hand on this host: nc -vz -w 5 10.1.2.3 5432",
+            action="Nothing listens on this port, or a firewall rejects with a reset. On that host see that the "
+            "service runs and listens on this address and not on 127.0.0.1 alone (`ss -ltn`), that the port is the "
+            "right one, and that its own firewall admits this host. Repeat it by hand on this host: "
+            "nc -vz -w 5 10.1.2.3 5432",
             measurements={"connect_seconds": 0.0011}, facts={"addresses": ("10.1.2.3",)}),
         row("tcp:*.lab.internal", Status.SKIPPED, Reason.NOT_PROBEABLE, resources=("Lab",),
             summary="not probed: a pattern has no address of its own; name some in `samples`"),

@@ -5,7 +5,7 @@ import pytest
 
 from checks.model import CheckName, Reason
 from daemon.explain import topics
-from daemon.explain.alerts import ALERTS
+from daemon.explain.alerts import ALERTS, Alert
 from daemon.explain.markdown import reasons_page
 from daemon.explain.reasons import CHAPTERS, REASONS
 from tests.support.cli import healthctl
@@ -70,7 +70,7 @@ def test_alerts_are_the_contracts() -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS.values(), ids=lambda a: a.name)
-def test_every_alert_has_a_page(alert: topics.Alert) -> None:
+def test_every_alert_has_a_page(alert: Alert) -> None:
     """Each says when it fires, how severe it is, and what to do; what it refers to exists."""
     text = topics.alert_text(alert)
     assert text.startswith(f"{alert.name} (alert)\n\nFires when ")

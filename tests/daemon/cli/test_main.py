@@ -53,6 +53,14 @@ def test_usage_and_config_errors_are_3(arguments: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_fault_of_ours_is_unknown_and_not_a_warning() -> None:
+    """An unexpected exception shows its traceback and ends with 3; Python's own exit code 1 means warning to others."""
+    code = "import sys; from daemon.cli.main import main; sys.argv = None; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    assert done.returncode == 3
+    assert "Traceback" in done.stderr
+
+
 def test_a_mistyped_command_names_the_nearest() -> None:
     """A typo is answered with the command that was meant."""
     assert "did you mean 'check'?" in healthctl("chek").stderr
@@ -114,6 +122,38 @@ def test_a_pipe_closed_from_the_start_is_quiet(command: str) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        ("explain >/dev/full", 3, "healthctl: standard output: No space left on device\n"),
+        (
+            "check --only tcp --resource 10.0.0.0/8 >/dev/full",
+            3,
+            "healthctl: standard output: No space left on device\n",
+        ),
+        ("explain >&-", 0, ""),
+        ("chek 2>&-", 3, ""),
+        ("--version >&- 2>&-", 0, ""),
+    ],
+)
+def test_a_full_disk_and_a_missing_stream_leave_no_traceback(command: str, code: int, message: str) -> None:
+    """What can't be written is told in one line; a stream that was closed before the start is no reason to fail."""
+    script = f"{' '.join(map(_quote, COMMAND))} {command}"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=False, timeout=TIMEOUT_S, env=environment()
+    )
+    assert (done.returncode, done.stderr) == (code, message)
+
+
+def test_a_narrow_encoding_shows_escapes(tmp_path: Path) -> None:
+    """Where the terminal knows ASCII only, other letters are escaped, and nothing fails."""
+    config = tmp_path / "config.yaml"
+    config.write_text("connector: {name: x}\nresources: [{name: Bücher, address: 10.0.0.0/8}]\n", encoding="utf-8")
+    arguments = ("check", "--only", "tcp", "--config", str(config))
+    assert "(Bücher)" in healthctl(*arguments).stdout
+    assert "(B\\xfccher)" in healthctl(*arguments, env={"PYTHONIOENCODING": "ascii"}).stdout
+
+
 def test_ctrl_c_leaves_no_traceback_and_no_file(tmp_path: Path) -> None:
     """Ctrl-C in the middle of a check ends with 3 and one line; no half result is left behind."""
     with silent_nameserver() as server:
@@ -126,4 +166,4 @@ def test_ctrl_c_leaves_no_traceback_and_no_file(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, out, err) == (3, "", "\nhealthctl: interrupted\n")
-    assert os.listdir(tmp_path) == ["config.yaml"]
+    assert [file.name for file in tmp_path.iterdir()] == ["config.yaml"]

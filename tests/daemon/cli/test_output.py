@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli.output import Destination
+from tests.support.cli import environment
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +25,7 @@ def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
         Destination(str(target)).write("new\n")
         assert reader.read() == "old"
     assert target.read_text() == "new\n"
-    assert os.listdir(tmp_path) == ["health.prom"]
+    assert [file.name for file in tmp_path.iterdir()] == ["health.prom"]
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o000, 0o644)])
@@ -79,12 +80,20 @@ def test_a_path_that_can_not_work_is_told_at_once(tmp_path: Path, path: str, mes
         Destination(str(tmp_path / path)).probe()
 
 
-def test_a_reader_that_has_gone_is_no_error() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("size", [1, 200_000])
+def test_a_reader_that_has_gone_is_no_error(size: int, unbuffered: str) -> None:
     """Writing to a closed pipe ends quietly, at the interpreter's exit too."""
-    code = "from daemon.cli.output import emit; emit('x' * 200000); emit('y')"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.close()
+    code = f"from daemon.cli.output import emit; emit('x' * {size}); emit('y')"
+    read, write = os.pipe()
+    os.close(read)
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        env=environment({"PYTHONUNBUFFERED": unbuffered}),
+    ) as process:
+        os.close(write)
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert process.returncode == 0

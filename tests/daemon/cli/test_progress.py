@@ -82,10 +82,13 @@ async def test_what_takes_long_is_shown_and_erased(terminal: Terminal) -> None:
 @pytest.mark.looptime
 async def test_it_is_erased_when_the_check_is_cancelled(terminal: Terminal) -> None:
     """Ctrl-C leaves no half line behind."""
+
+    async def check() -> None:
+        with Progress(JOBS, terminal, 80).shown():
+            await asyncio.sleep(60)
+
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(2):
-            with Progress(JOBS, terminal, 80).shown():
-                await asyncio.sleep(60)
+        await asyncio.wait_for(check(), 2)
     assert terminal.getvalue().endswith(ERASE)
 
 

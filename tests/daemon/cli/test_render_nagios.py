@@ -33,8 +33,10 @@ def test_first_line_is_the_contracts() -> None:
         "| 'clock_offset'=0.012s;-1:1;-5:5 'failing'=3;;;0;40"
     )
     assert rest.splitlines() == [
-        "CRITICAL dns:payroll.corp.internal (Payroll): no nameserver knows payroll.corp.internal "
-        "(NXDOMAIN from 10.0.0.2 and 10.0.0.3)",
+        (
+            "CRITICAL dns:payroll.corp.internal (Payroll): no nameserver knows payroll.corp.internal "
+            "(NXDOMAIN from 10.0.0.2 and 10.0.0.3)"
+        ),
         "CRITICAL tcp:10.1.2.3:5432 (Orders DB, Reporting): 10.1.2.3:5432 refused the connection in 1 ms",
         "WARNING resolver:10.0.0.3: 10.0.0.3 answers SERVFAIL",
     ]
@@ -67,10 +69,10 @@ def test_at_most_twenty_problem_lines() -> None:
     assert lines[-1] == "… and 36 more; see healthctl check"
 
 
-@pytest.mark.parametrize("length", [10, 180, 183, 186, 400, 5000])
-def test_four_kibibytes_in_all(length: int) -> None:
+@pytest.mark.parametrize("count", [1, 7, 20, 21, 40])
+def test_four_kibibytes_in_all(count: int) -> None:
     """However long the texts are, the output stays within 4 KiB and tells what is missing."""
-    for count in (1, 7, 20, 21, 40):
+    for length in (*range(50, 300), 5000):
         lines = _lines([_failing(n, "ä" * length) for n in range(count)], count)
         listed = sum(line.startswith("CRITICAL") for line in lines[1:])
         rest = re.fullmatch(r"… and (\d+) more; see healthctl check", lines[-1])

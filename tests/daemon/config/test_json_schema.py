@@ -18,10 +18,10 @@ SCHEMA = json.loads(json.dumps(json_schema()))
 # What only `config check` can know: syntax, files, the calendar, and rules that span several values.
 BEYOND_A_SCHEMA = (
     "address", "alertmanager", "alert-prometheus", "alias", "bidi", "cidr", "clock", "complex", "depth", "directive",
-    "docker", "duplicate", "duration-huge", "duration-zero", "endpoint", "escape-key", "listen", "maintenance", "merge", "nameserver-name", "name-empty",
-    "not-utf8", "nul", "path", "pattern", "port-overlap", "port-range", "probe-port", "rate", "raw", "samples",
-    "secret-blank", "secret-empty", "secret-missing", "server", "socket", "source", "syntax", "tag", "two", "url-port",
-    "utf16",
+    "docker", "duplicate", "duration-huge", "duration-zero", "endpoint", "escape-key", "listen", "maintenance",
+    "merge", "nameserver-name", "name-empty", "not-utf8", "nul", "path", "pattern", "port-overlap", "port-range",
+    "probe-port", "rate", "raw", "samples", "secret-blank", "secret-empty", "secret-missing", "server", "socket",
+    "source", "syntax", "tag", "two", "url-port", "utf16",
 )  # fmt: skip
 
 

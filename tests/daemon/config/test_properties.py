@@ -98,6 +98,33 @@ def test_what_is_shown_loads_to_the_same(
     assert parse_config(show_config(config).encode(), "shown.yaml").config == config
 
 
+def test_text_that_looks_like_something_else_is_shown_in_quotes() -> None:
+    """What YAML 1.1 or 1.2 would read as a number, a boolean, a date or nothing stays the name it was."""
+    for name in (
+        "1e3",
+        "0o17",
+        "0x1F",
+        "42",
+        "~",
+        "null",
+        "no",
+        "TRUE",
+        "22:30",
+        "1_000",
+        "2026-02-01",
+        ".inf",
+        "<<",
+        "=",
+        "a: b",
+        "- a",
+        "#",
+    ):
+        config = parse_config(f"resources: [{{name: {_quoted(name)}, address: a}}]".encode(), "config.yaml").config
+        shown = show_config(config)
+        assert parse_config(shown.encode(), "shown.yaml").config == config
+        assert yaml.safe_load(shown)["resources"][0]["name"] == name
+
+
 def test_every_good_file_is_shown_and_read_again() -> None:
     """The effective configuration of every example loads to the same configuration, and shows the same again."""
     for file in sorted(GOOD.glob("*.yaml")):

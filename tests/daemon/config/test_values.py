@@ -138,7 +138,12 @@ def test_endpoints_take_the_port_of_their_key() -> None:
     assert endpoint(123).parse("NTP.corp.") == Endpoint("ntp.corp", 123)
     assert endpoint(53, literal=True).parse("2001:db8::53") == Endpoint("2001:db8::53", 53)
     assert endpoint(None).parse("[::]:19440") == Endpoint("::", 19440)
-    for leaf, wrong in ((endpoint(None), "[::]"), (endpoint(53, literal=True), "dns.corp"), (endpoint(443), "a:b:443")):
+    for leaf, wrong in (
+        (endpoint(None), "[::]"),
+        (endpoint(53, literal=True), "dns.corp"),
+        (endpoint(443), "a:b:443"),
+        (endpoint(443), "a:00001999999"),
+    ):
         with pytest.raises(BadValueError):
             leaf.parse(wrong)
 

@@ -1,0 +1,65 @@
+"""Whatever bytes come from the network, they are judged and never raised."""
+
+import struct
+
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.rcode
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checks.net.answers import Answer, AnswerClass
+from checks.net.dnscodec import MalformedError, Question, Reply
+from checks.net.endpoint import Endpoint
+from tests.support.nameservers import reply
+
+NAME = "db.corp.internal."
+
+
+def _read(question: Question, wire: bytes) -> None:
+    """Read as the transport does: everything but MalformedError is a value."""
+    try:
+        found = question.read(wire)
+    except MalformedError:
+        return
+    if isinstance(found, Reply):
+        blank = Answer(nameserver=Endpoint("192.0.2.53", 53), name=NAME, kind="A", klass=AnswerClass.TIMEOUT)
+        assert found.judged(blank).klass is not AnswerClass.TIMEOUT
+
+
+@given(st.binary(max_size=600))
+def test_random_bytes_never_raise(body: bytes) -> None:
+    """Bytes from the network are judged, never raised, with our id or without it."""
+    question = Question(NAME, "A", 4711)
+    _read(question, body)
+    _read(question, question.wire[:2] + b"\x80\x00" + body)
+
+
+@given(st.integers(0, 3), st.integers(0, 65535), st.integers(0, 65535), st.integers(0, 65535), st.binary(max_size=300))
+def test_random_records_never_raise(count: int, kind: int, klass: int, length: int, body: bytes) -> None:
+    """Records of any type, class and length behind our own question are judged, never raised."""
+    question = Question(NAME, "A", 4711)
+    header = struct.pack("!HHHHHH", 4711, 0x8180, 1, count, 1, 1)
+    for claimed in (length, len(body)):
+        record = b"\xc0\x0c" + struct.pack("!HHIH", kind, klass, 60, claimed) + body
+        _read(question, header + question.wire[12:] + record)
+
+
+@given(st.integers(0, 80), st.integers(0, 255))
+def test_changed_byte_never_raises(position: int, value: int) -> None:
+    """A right answer with one changed byte is judged, never raised."""
+    question = Question(NAME, "A", 4711)
+    wire = bytearray(
+        reply(dns.message.from_wire(question.wire), f"{NAME} 9 IN CNAME b.test.", "b.test. 9 IN A 10.0.0.1")
+    )
+    wire[position % len(wire)] = value
+    _read(question, bytes(wire))
+
+
+def test_opcode_must_be_query() -> None:
+    """A message of another opcode is not an answer."""
+    question = Question(NAME, "A", 4711)
+    message = dns.message.make_response(dns.message.from_wire(question.wire))
+    message.set_opcode(dns.opcode.NOTIFY)
+    assert question.read(message.to_wire()) == "header"

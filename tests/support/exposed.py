@@ -1,0 +1,50 @@
+"""Expositions read back by somebody else's parsers: what a test asserts is what Prometheus would see."""
+
+import subprocess
+from collections.abc import Iterable
+
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from daemon.exposition import Family, render
+from tests.support.servers import find
+
+Series = tuple[str, frozenset[tuple[str, str]]]
+
+
+def series(text: str) -> dict[Series, float]:
+    """Read OpenMetrics strictly; return every sample by name and labels."""
+    found: dict[Series, float] = {}
+    for family in parse_openmetrics(text):
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            assert key not in found, f"twice: {key}"
+            found[key] = sample.value
+    return found
+
+
+def series_of(families: Iterable[Family]) -> dict[Series, float]:
+    """Render families in both formats, check that both say the same, and return every sample."""
+    families = list(families)
+    strict = series(render(families, openmetrics=True))
+    plain: dict[Series, float] = {}
+    for family in parse_text(render(families, openmetrics=False)):
+        for sample in family.samples:
+            plain[sample.name, frozenset(sample.labels.items())] = sample.value
+    assert strict == plain
+    return strict
+
+
+def values(found: dict[Series, float], name: str) -> dict[tuple[tuple[str, str], ...], float]:
+    """Return the samples of one name by their sorted labels; the prefix `connector_health_` is added."""
+    return {tuple(sorted(labels)): v for (n, labels), v in found.items() if n == f"connector_health_{name}"}
+
+
+def lint(text: str) -> str:
+    """Return what `promtool check metrics` complains about; empty when nothing."""
+    promtool = find("promtool")
+    assert promtool
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=text.encode(), capture_output=True, timeout=20, check=False
+    )
+    return (done.stdout + done.stderr).decode() if done.returncode else ""
