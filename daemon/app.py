@@ -17,7 +17,6 @@ from daemon.board import Board
 from daemon.config.load import Loaded, load_config
 from daemon.config.notes import proxy_warnings
 from daemon.config.problems import ConfigError
-from daemon.config.rate import check_rate
 from daemon.engine import Engine
 from daemon.history import Spell
 from daemon.identity import strict_name
@@ -25,11 +24,9 @@ from daemon.jobs import Result
 from daemon.looplag import LoopLag
 from daemon.notify import Notifier
 from daemon.report import report, rfc3339
-from daemon.scheduler import rate_needed
 from daemon.seat import host_seat
 from daemon.state import Policy, Transition
 from daemon.store import Store
-from daemon.targets import enabled_checks, make_plan
 from daemon.view import EngineFigures, View
 from daemon.web import Backend, WebError, WebServer
 
@@ -50,7 +47,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(options: Options) -> Loaded:
-    """Load the file with what the command line adds, and see that it can be scheduled. Raises: ConfigError."""
+    """Load the file with what the command line adds. Raises: ConfigError."""
     loaded = load_config(options.config_file)
     web = loaded.config.web
     web = msgspec.structs.replace(
@@ -58,9 +55,6 @@ def load(options: Options) -> Loaded:
     )
     config = msgspec.structs.replace(loaded.config, web=web)
     strict_name(config, options.config_file)
-    check_rate(
-        rate_needed(make_plan(config, enabled_checks(config)).jobs), config.schedule.max_rate, options.config_file
-    )
     return Loaded(config=config, warnings=loaded.warnings, file=loaded.file)
 
 
@@ -101,7 +95,7 @@ class App:
     async def run(self) -> None:
         """Run until stopped by SIGTERM, SIGINT or `stop`. Raises: WebError; an ExceptionGroup when a part breaks."""
         await self._store.open()
-        self._board.ever_up |= self._store.ever_up
+        self._board.ever_up = self._store.ever_up  # one set: what the store reads later counts too
         self._engine = Engine(self._config, self._board, self._lag, self._heard)
         backend = Backend(
             view=self.view,

@@ -8,6 +8,7 @@ all: they apply on every address, because /metrics is often reachable from the w
 import asyncio
 import logging
 import socket
+from dataclasses import dataclass
 from typing import cast
 
 from aiohttp import web
@@ -19,28 +20,41 @@ from daemon.web_answer import plain
 from daemon.web_routes import Backend, Routes
 from daemon.web_sockets import WebError, bind_tcp, bind_unix, remove_own_socket
 
-__all__ = ["Backend", "WebError", "WebServer"]
+__all__ = ["Backend", "Limits", "WebError", "WebServer"]
 
 log = logging.getLogger("connector_health.web")
 
 BACKLOG = 128
-MAX_CONNECTIONS = 200  # Prometheus holds one; the rest is people. Each costs a file descriptor
 MAX_LINE_BYTES = 8190  # the request line: ids and names of Resources in a query are long
 MAX_FIELD_BYTES = 8190
 MAX_HEADERS = 64
-IDLE_S = 75.0  # above Prometheus' usual 60 s between scrapes; also how long a client may take to send its headers
 LINGER_S = 1.0  # for the body of a request that was answered already
 CLOSE_S = 0.4  # for handlers under way at the end; the server waits for it at most twice
 """Seconds and bytes."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one client may take.
+
+    - `connections`: Prometheus holds one, the rest is people; each costs a file descriptor.
+    - `idle_s`: seconds without a request, and for sending one: above Prometheus' usual 60 s between scrapes.
+    - `send_s`: seconds for taking an answer: who does not read would keep it in memory for ever.
+    """
+
+    connections: int = 200
+    idle_s: float = 75.0
+    send_s: float = 30.0
+
+
 class WebServer:
     """Serves one configuration's `web` section. `start` and `close` are symmetric; it can be started once."""
 
-    def __init__(self, config: Web, backend: Backend) -> None:
+    def __init__(self, config: Web, backend: Backend, limits: Limits | None = None) -> None:
         self._config = config
+        self._limits = limits or Limits()
         guard = HostGuard(configured_hosts(config) | own_names())
-        self._routes = Routes(backend, guard)
+        self._routes = Routes(backend, guard, self._limits.send_s)
         self._server: web.Server | None = None
         self._listeners: list[asyncio.Server] = []
         self._socket_inode: int | None = None
@@ -50,6 +64,11 @@ class WebServer:
         """The TCP addresses that are listened on, with the port that was given for port 0."""
         names = [sock.getsockname() for server in self._listeners for sock in server.sockets]
         return tuple(Endpoint(name[0], name[1]) for name in names if isinstance(name, tuple))
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._server.connections) if self._server else 0
 
     async def start(self) -> None:
         """Listen on every configured address, or on none. Raises: WebError with the address and what to do."""
@@ -92,12 +111,12 @@ class WebServer:
 
     def _connection(self) -> asyncio.Protocol:
         server = self._server
-        if server is None or len(server.connections) >= MAX_CONNECTIONS:
+        if server is None or len(server.connections) >= self._limits.connections:
             return _Refused()
         return _Connection(
             server,
             loop=asyncio.get_running_loop(),
-            keepalive_timeout=IDLE_S,
+            keepalive_timeout=self._limits.idle_s,
             lingering_time=LINGER_S,
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_FIELD_BYTES,

@@ -26,7 +26,6 @@ from daemon.web_rules import RELOAD, Rules
 
 MAX_IN_FLIGHT = 40  # requests answered at a time, as node_exporter does
 MAX_RENDERS = 2  # bodies made at a time: each may take megabytes
-SEND_S = 30.0  # for a client to take its answer: one that does not read would keep it in memory for ever
 JSON_TYPE = "application/json"
 
 HISTORY_LIMIT = 100  # entries, unless asked otherwise
@@ -50,10 +49,11 @@ class Backend:
 class Routes:
     """Answers requests; holds the caches of what it renders."""
 
-    def __init__(self, backend: Backend, guard: HostGuard) -> None:
+    def __init__(self, backend: Backend, guard: HostGuard, send_s: float) -> None:
         self._backend = backend
         self._metrics = Metrics()
         self._page = Page()
+        self._send_s = send_s
         self._in_flight = 0
         self._renders = asyncio.Semaphore(MAX_RENDERS)
         self._get: Mapping[str, Callable[[web.BaseRequest], Awaitable[Answer]]] = {
@@ -73,7 +73,7 @@ class Routes:
         self._in_flight += 1
         try:
             response = self._rules.refusal(request) or await self._answer(request)
-            await _send(request, response)
+            await _send(request, response, self._send_s)
         finally:
             self._in_flight -= 1
         return response
@@ -143,10 +143,10 @@ class Routes:
         return Answer(b"not ready: not every check has reported yet\n", "text/plain; charset=utf-8", 503)
 
 
-async def _send(request: web.BaseRequest, response: web.StreamResponse) -> None:
+async def _send(request: web.BaseRequest, response: web.StreamResponse, send_s: float) -> None:
     transport = request.transport
     try:
-        async with asyncio.timeout(SEND_S):
+        async with asyncio.timeout(send_s):
             await response.prepare(request)
             await response.write_eof()
     except TimeoutError:

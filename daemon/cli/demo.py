@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from daemon.cli.nearest import unknown
+from daemon.cli.output import complain
+
 DEFAULT_LISTEN = "127.0.0.1:19440"
 
 
@@ -17,7 +20,7 @@ DEFAULT_LISTEN = "127.0.0.1:19440"
 def demo(fault: str | None, listen: str, *, once: bool) -> None:
     """Run an embedded lab on loopback and the daemon watching it: no account, no root, no network."""
     try:
-        from daemon.demo.show import Show  # noqa: PLC0415 - the lab's parts are needed by this command only
+        from daemon.cli.show import Show  # noqa: PLC0415 - the lab's parts are needed by this command only
     except ImportError as error:
         click.echo(f"healthctl demo: {error.name} is missing; install connector-health[demo]", err=True)
         sys.exit(3)
@@ -25,6 +28,8 @@ def demo(fault: str | None, listen: str, *, once: bool) -> None:
         show = Show(Path(directory), listen=listen, say=click.echo)
         if fault is not None and fault not in show.lab.faults:
             wrong = fault != "list"
+            if wrong:
+                complain(f"--break: {unknown('fault', fault, show.lab.faults)}")
             click.echo("\n".join(f"{name:12} {text}" for name, (text, _) in show.lab.faults.items()), err=wrong)
             sys.exit(3 if wrong else 0)
         try:

@@ -11,7 +11,7 @@ from daemon.config.schema import Config, Probing
 NOT_YET: dict[Path, str] = {
     ("alerting", "alertmanagers"): "alerts reach Alertmanager through Prometheus",
     ("alerting", "heartbeat_url_file"): "no heartbeat is sent",
-    ("web", "config_file"): "no TLS and no authentication; only /metrics and health are served beyond this host",
+    ("web", "config_file"): "`healthctl run` refuses to start with it, rather than serve without TLS or authentication",
 }
 """Keys that are understood and have no effect in this version, and what that means."""
 

@@ -3,17 +3,7 @@
 import math
 
 from daemon.config.addresses import is_pattern
-from daemon.config.problems import ConfigError, Problem
 from daemon.config.schema import Config, Resource
-
-
-def check_rate(needed_per_second: float, max_rate: float, file: str) -> None:
-    """Refuse a configuration whose probes can't be made in time.
-
-    `needed_per_second`: the sum over all tcp jobs of connections / interval. Raises: ConfigError.
-    """
-    if fault := rate_fault(needed_per_second, max_rate):
-        raise ConfigError([Problem(file, 0, 0, "schedule.max_rate", fault)])
 
 
 def rate_fault(needed_per_second: float, max_rate: float) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.model import CheckName, Event, Reason, Status
+from checks.model import CheckName, Event, Json, Reason, Status
 from daemon.board import Histogram
 from daemon.config.schema import Config, Resource
 from daemon.config.schema import Metrics as MetricsConfig
@@ -22,7 +22,7 @@ from tests.support.views import STARTED_AT, Stage, dns_job, plain_job, tcp_job
 
 GOLDEN = Path(__file__).parent / "data" / "metrics.golden.txt"
 PORT = (("address", "10.9.8.7"), ("port", "631"), ("resource", 'Printer "2"'))
-FACTS = {"accepted": ("10.1.2.3",)}
+FACTS: dict[str, Json] = {"accepted": ("10.1.2.3",)}
 
 
 def fixed_process() -> list[Family]:
@@ -105,7 +105,7 @@ def test_presence(status: Status, reason: Reason | None, up: int | None, *, seco
     """A verdict is shown while it is one; durations after success only; a prediction only of a failure."""
     stage = office()
     stage.see("tcp:10.9.8.7:631", measurements={"connect_seconds": 0.1}, facts=FACTS)  # no trace of the last value
-    facts = FACTS if up else {"accepted": (), "failed": {"10.9.8.7": "refused"}}
+    facts: dict[str, Json] = FACTS if up else {"accepted": (), "failed": {"10.9.8.7": "refused"}}
     stage.see("tcp:10.9.8.7:631", status, reason, event=event, measurements={"connect_seconds": 0.2}, facts=facts)
     found = series(exposition(stage))
     assert values(found, "resource_tcp_up") == ({} if up is None else {PORT: up})
@@ -139,7 +139,7 @@ def test_addresses_only_when_both_occur() -> None:
 def test_up_means_that_an_address_accepts() -> None:
     """`addresses: all` can be critical while an address accepts, `expect: down` ok while none does."""
     stage = office()
-    some = {"accepted": ("10.1.2.3",), "failed": {"10.1.2.4": "refused"}}
+    some: dict[str, Json] = {"accepted": ("10.1.2.3",), "failed": {"10.1.2.4": "refused"}}
     stage.see("tcp:files.corp.internal:445", Status.CRITICAL, Reason.REFUSED, event=Event.UNABLE_TO_CONNECT, facts=some)
     stage.see("tcp:10.9.8.7:631", event=Event.NONE, facts={"addresses": (), "expected_down": True})
     up = {dict(k)["address"]: v for k, v in values(series(exposition(stage)), "resource_tcp_up").items()}
@@ -213,6 +213,20 @@ def test_budget(most: int) -> None:
     assert text == exposition(stage)
     if len(tcp) >= 10:
         assert list(tcp.values()).count(0) == 10
+
+
+def test_nothing_slips_in_behind_the_first_that_found_no_room() -> None:
+    """What is left out is the end of the order, not whatever happens to be large."""
+    resources = [Resource(name=n, address="10.0.0.1") for n in "ABC"]
+    jobs = [tcp_job("10.0.0.1", 1, "A"), tcp_job("10.0.0.1", 2, "A", "B", "C"), tcp_job("10.0.0.1", 3, "A")]
+    stage = Stage(jobs, resources)
+    for job in jobs:
+        stage.see(job.id, event=Event.NONE, measurements={"connect_seconds": 0.1}, facts=FACTS)
+    fixed = len([1 for name, _ in series(exposition(stage)) if not name.startswith("connector_health_resource_tcp")])
+    stage.config = Config(resources=tuple(resources), metrics=MetricsConfig(detail="all", max_series=fixed + 5))
+    found = series(exposition(stage))
+    assert [dict(k)["port"] for k in values(found, "resource_tcp_up")] == ["1"]
+    assert values(found, "series_dropped") == {(): 8}
 
 
 def test_metadata_does_not_churn_when_room_is_short() -> None:

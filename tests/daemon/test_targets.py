@@ -6,6 +6,7 @@ from checks.model import CheckName, Reason
 from checks.net.endpoint import Endpoint
 from checks.tcp import TcpSpec
 from daemon.config.load import parse_config
+from daemon.config.rate import smallest_rate
 from daemon.config.schema import Config
 from daemon.jobs import Job
 from daemon.targets import enabled_checks, make_plan
@@ -180,3 +181,16 @@ def test_ids_are_unique() -> None:
     ids = [job.id for job in plan.jobs]
     assert len(ids) == len(set(ids))
     assert set(plan.rows_of["C"]) == {"dns:a.test", "tcp:a.test"}
+
+
+def test_the_rate_that_the_configuration_is_held_to_is_the_plans() -> None:
+    """What is refused as too fast is counted as the plan counts it: once an endpoint, at its own pace."""
+    config = _config("""
+  - {name: A, address: a.test, tcp: [443, 22, 3306, "8000-8099"]}
+  - {name: B, address: A.test, tcp: [443], interval: 10s}
+  - {name: C, address: "*.b.test", samples: [x.b.test], tcp: [443]}
+  - {name: D, address: d.test, probe_ports: [443]}
+  - {name: E, address: e.test, tcp: [443], probe: dns}
+  - {name: F, address: 10.0.0.0/8, tcp: [443]}""")
+    planned = [job for job in make_plan(config, EVERYTHING).jobs if job.connections]
+    assert smallest_rate(config) == pytest.approx(sum(job.connections / job.interval_s for job in planned))

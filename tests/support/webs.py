@@ -10,7 +10,7 @@ from checks.net.endpoint import Endpoint
 from daemon.config.schema import Web
 from daemon.report import report
 from daemon.view import View
-from daemon.web import Backend, WebServer
+from daemon.web import Backend, Limits, WebServer
 
 
 class Reply:
@@ -47,9 +47,9 @@ def backend(
 
 
 @contextlib.asynccontextmanager
-async def serving(config: Web, back: Backend) -> AsyncIterator[WebServer]:
+async def serving(config: Web, back: Backend, limits: Limits | None = None) -> AsyncIterator[WebServer]:
     """Serve until the block ends."""
-    server = WebServer(config, back)
+    server = WebServer(config, back, limits)
     await server.start()
     try:
         yield server
