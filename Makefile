@@ -6,10 +6,9 @@ PYTHON := python3
 endif
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := chrony faketime unbound nginx-light coturn nftables iproute2 prometheus
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format servers requirements bench clean
+.PHONY: help demo test lint format servers systemd requirements bench clean
 
 help:  ## show what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -17,8 +16,13 @@ help:  ## show what can be done
 demo: $(VENV)/.demo  ## run the main job on an embedded lab: no root, no network, no account
 	@$(BIN)/healthctl demo $(ARGS)
 
-test: $(VENV)/.test servers  ## run the tests; as root on Debian this installs the real servers first
+test: servers $(VENV)/.test systemd  ## run the tests; as root on Debian this installs the real servers first
 	$(BIN)/pytest $(ARGS)
+
+systemd: $(VENV)/.test  # systemd-python must be compiled: without libsystemd its tests skip and say so
+	@if pkg-config --exists libsystemd 2>/dev/null && ! $(BIN)/python -c 'import systemd' 2>/dev/null; then \
+	  $(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/systemd.txt; \
+	fi
 
 lint: $(VENV)/.dev  ## ruff, mypy strict, import layers
 	$(BIN)/ruff check .
@@ -33,16 +37,15 @@ format: $(VENV)/.dev  ## let ruff write the code anew
 bench: $(VENV)/.test  ## measure the cost of probes, side by side
 	$(BIN)/python bench/probe_cost.py
 
-servers:  ## install the real servers that the tests use (root on Debian; else nothing)
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(PACKAGES) >/dev/null 2>&1; then \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; \
-	fi
+servers:  ## install the real servers that the tests use (root on Debian; elsewhere nothing)
+	@sh tests/support/install-servers.sh
 
 requirements: $(VENV)/.dev  ## pin every dependency with its hashes, without addresses
 	@for set in "" demo test dev; do \
 	  $(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate --build-deps-for editable \
 	    $${set:+--extra $$set} --output-file requirements/$${set:-run}.txt pyproject.toml; \
 	done
+	@echo systemd-python | $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file requirements/systemd.txt -
 
 clean:  ## remove what was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

@@ -1,7 +1,9 @@
 """The exposition: one golden file, the presence rules, and the budget."""
 
+import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,10 @@ from daemon.metrics_state import state_families
 from daemon.view import EngineFigures
 from tests.support.exposed import lint, series, series_of, values
 from tests.support.office import office, seen
-from tests.support.servers import require
+from tests.support.servers import find, require
 from tests.support.views import STARTED_AT, Stage, dns_job, plain_job, tcp_job
 
+ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "data" / "metrics.golden.txt"
 PORT = (("address", "10.9.8.7"), ("port", "631"), ("resource", 'Printer "2"'))
 FACTS: dict[str, Json] = {"accepted": ("10.1.2.3",)}
@@ -271,3 +274,34 @@ def test_process_families_are_the_usual_ones() -> None:
     """The names are those of every Prometheus client."""
     names = {family.sample_name for family in process_families()}
     assert {"process_cpu_seconds_total", "process_open_fds", "process_max_fds", "python_info"} <= names
+
+
+def test_every_family_is_documented() -> None:
+    """docs/metrics.md names every metric with all of its labels, and no metric that is not there."""
+    text = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    documented = dict(re.findall(r"^\| `(\w+)(?:\{(.*?)\})?`", text, re.MULTILINE))
+    labels: dict[str, set[str]] = {}
+    for family in Metrics(list).families(seen(office()).view(engine())):
+        name = family.sample_name.removeprefix("connector_health_")
+        labels.setdefault(name, set())
+        for line in "".join(family.lines).splitlines():
+            labels[name] |= set(re.findall(r'[{,](\w+)="', line)) - {"le"}
+    labels["resource_info"] -= {"team"}
+    documented = {name: {x for x in listed.split(",") if x and x != "…"} for name, listed in documented.items()}
+    rows = {name: listed for name, listed in documented.items() if name not in ("all", "failing", "none", "auto")}
+    assert rows == labels
+
+
+def test_examples_are_valid_promql(tmp_path: Path) -> None:
+    """promtool parses every example of the documentation."""
+    require("promtool")
+    text = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    examples = re.findall(r"```promql\n(.*?)```", text, re.DOTALL)
+    assert len(examples) >= 5
+    rules = [{"record": f"example:{i}", "expr": example} for i, example in enumerate(examples)]
+    path = tmp_path / "rules.json"
+    path.write_text(json.dumps({"groups": [{"name": "examples", "rules": rules}]}))
+    promtool = find("promtool")
+    assert promtool
+    done = subprocess.run([promtool, "check", "rules", path], capture_output=True, timeout=20, check=False)
+    assert done.returncode == 0, done.stderr.decode()

@@ -1,4 +1,4 @@
-"""`healthctl run` and its kin as real processes: started, asked over HTTP, told by signals, ended by their process id."""
+"""`healthctl run` and its kin as real processes: asked over HTTP, told by signals, ended by their process id."""
 
 import contextlib
 import http.client
