@@ -102,7 +102,7 @@ class _Exchange:
 
     def silence(self, timeout_s: float) -> str:
         """Say what was seen instead of an answer."""
-        parts = [f"no answer within {timeout_s:g} s"]
+        parts = [f"no answer within {timeout_s:.3g} s"]
         if self._progress:
             parts.append(self._progress)
         if self._ignored:

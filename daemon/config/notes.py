@@ -37,10 +37,7 @@ def _findings(config: Config) -> Iterator[tuple[Path, str]]:
     if not config.connector.network and not config.control_plane.urls:
         yield (
             ("connector", "network"),
-            (
-                "not set, nor is control_plane.urls: the control plane is checked only if the Connector's own settings"
-                " can be read"
-            ),
+            "not set, nor is control_plane.urls: the control plane is not checked",
         )
     yield from _ports_without_policy(config.probing)
     yield from _slow(config)

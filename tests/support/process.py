@@ -171,7 +171,7 @@ def quiet_config(folder: Path, text: str, *, nameserver: str = "127.0.0.1:9", na
         "relays: {endpoints: []}\n"
         f"dns: {{nameservers: ['{nameserver}'], search: [], timeout: 500ms}}\n"
         "provider: {enabled: never}\n"
-        "checks: {host: false, resolver: false}\n"
+        "checks: {host: false, resolver: false, control_plane: false, connector: false}\n"
         f"state: {{path: {folder / 'state.db'}}}\n{text}\n"
     )
     return file

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from checks.model import Json
 from checks.net.endpoint import Endpoint
+from checks.net.seat import SocketFactory, open_socket
 from daemon.config.schema import Web
 from daemon.report import report
 from daemon.view import View
@@ -69,13 +71,16 @@ async def ask(
     method: str = "GET",
     headers: Sequence[str] = (),
     body: bytes = b"",
+    sockets: SocketFactory = open_socket,
 ) -> Reply:
     """Send one request and read the answer to its end; `Host` is sent unless the headers have one."""
     at = server.addresses[0] if isinstance(server, WebServer) else server
     if isinstance(at, Path):
         reader, writer = await asyncio.open_unix_connection(at)
     else:
-        reader, writer = await asyncio.open_connection(at.host, at.port)
+        sock = sockets(socket.AF_INET6 if ":" in at.host else socket.AF_INET, socket.SOCK_STREAM)
+        await asyncio.get_running_loop().sock_connect(sock, (at.host, at.port))
+        reader, writer = await asyncio.open_connection(sock=sock)
     given = {line.partition(":")[0].lower() for line in headers}
     lines = [f"{method} {target} HTTP/1.1", *([] if "host" in given else ["Host: 127.0.0.1"]), "Connection: close"]
     writer.write("\r\n".join([*lines, *headers, "", ""]).encode("latin-1") + body)
