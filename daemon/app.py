@@ -34,7 +34,6 @@ log = logging.getLogger("connector_health.app")
 
 STATUS_LINE_S = 5.0  # how often `systemctl status` is told the verdict
 LOAD_S = 60.0  # reading a configuration of 8 MiB takes seconds on a small host; longer means that its disk hangs
-CANNOT_START = 3  # contract: a configuration error
 RESTART_ONLY = ("web", "state")  # sections that a running process can't change
 
 
@@ -267,7 +266,7 @@ def run(config_file: str, *, listen: tuple[Endpoint, ...], web_config_file: str 
     except (ConfigError, WebError) as error:
         for line in str(error).splitlines():
             log.critical("%s", line)
-        return CANNOT_START
+        return EXIT_UNKNOWN
     return 0
 
 

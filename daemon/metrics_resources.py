@@ -177,10 +177,10 @@ def _notable(row: TargetState) -> bool:
 def _blocks(job: Job) -> tuple[str, ...]:
     """Return the labels of one row, without the closing brace: one block for each Resource behind it."""
     if job.check is CheckName.DNS:
-        rest = (("address", cast("NameSpec", job.spec).name),)
+        rest = [("address", cast("NameSpec", job.spec).name)]
     else:
         spec = cast("TcpSpec", job.spec)
-        rest = (("address", spec.address), ("port", str(spec.port)))
+        rest = [("address", spec.address), ("port", str(spec.port))]
     return tuple(block((("resource", name), *rest)).removesuffix("}") for name in job.resources)
 
 

@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 from checks.model import EXIT_CODES, CheckName, Status
-from daemon.cli.main import EXIT_UNKNOWN
+from daemon.cli.exits import EXIT_UNKNOWN
 from daemon.cli.nearest import unknown
 from daemon.cli.options import DEFAULT_CONFIG, config_option
 from daemon.cli.output import Destination, complain

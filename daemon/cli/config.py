@@ -10,7 +10,7 @@ from typing import Any, TextIO, TypeVar
 import click
 
 from checks.net.text import printable
-from daemon.cli.main import EXIT_UNKNOWN
+from daemon.cli.exits import EXIT_UNKNOWN
 from daemon.cli.options import CONFIG_VARIABLE, DEFAULT_CONFIG
 from daemon.cli.output import emit
 from daemon.config.load import Loaded, load_config

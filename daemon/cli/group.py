@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from daemon.cli.main import EXIT_UNKNOWN
+from daemon.cli.exits import EXIT_UNKNOWN
 from daemon.cli.nearest import safe, unknown
 from daemon.cli.output import complain, silence_stdout
 from daemon.version import __version__

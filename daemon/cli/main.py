@@ -9,7 +9,7 @@ import os
 import sys
 from types import TracebackType
 
-EXIT_UNKNOWN = 3  # contract: unknown, usage or configuration error, everywhere
+from daemon.cli.exits import EXIT_UNKNOWN
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ import stat
 import sys
 from pathlib import Path
 
-from daemon.cli.main import EXIT_UNKNOWN
+from daemon.cli.exits import EXIT_UNKNOWN
 
 NEW_FILE_MODE = 0o644  # less the umask: a textfile collector runs as another user and must be able to read it
 

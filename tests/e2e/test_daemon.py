@@ -93,14 +93,16 @@ def test_status_is_filtered(watched: Process, up: int) -> None:
 
 def test_failure_is_confirmed_after_the_confirmation_interval(tmp_path: Path) -> None:
     """A new failure is pending, and failing after confirm.interval, long before its next slot."""
-    interval_s, confirm_s = 5.0, 0.1
+    interval_s, confirm_s = 3.0, 0.1
     text = resources(A=quiet_port()) + f"schedule: {{interval: {interval_s:g}s, confirm: {{interval: {confirm_s}s}}}}"
     with daemon(quiet_config(tmp_path, text)) as process:
         process.until_ready()
         (row,) = (row for row in process.rows().values() if row["check"] == "tcp")
         process.until(lambda: process.rows()[row["id"]]["state"] == "failing", "failing")
         row = process.rows()[row["id"]]
-        held_s = (dt.datetime.fromisoformat(row["started_at"]) - dt.datetime.fromisoformat(row["since"])).total_seconds()
+        held_s = (
+            dt.datetime.fromisoformat(row["started_at"]) - dt.datetime.fromisoformat(row["since"])
+        ).total_seconds()
         assert confirm_s <= held_s < interval_s / 2
         assert f"{row['id']}: pending -> failing: " in process.log
         spells = json.loads(process.get(f"/api/v1/history?id={row['id']}").text)["history"]

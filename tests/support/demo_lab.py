@@ -27,6 +27,10 @@ class RunningLab:
 
         asyncio.run_coroutine_threadsafe(planted(), self._loop).result(START_S)
 
+    def mend_resource(self) -> None:
+        """Let orders-db.corp.internal accept again."""
+        asyncio.run_coroutine_threadsafe(self.lab._orders.start(), self._loop).result(START_S)
+
     def fast_config(self, name: str = "fast.yaml") -> Path:
         """Write the lab's configuration with intervals of a second, and return its path."""
         written = self.lab.write_config("127.0.0.1:19440").read_text()

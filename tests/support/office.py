@@ -1,6 +1,6 @@
 """One office with a row of every kind: what the golden exposition and the page are made of."""
 
-from checks.model import Event, Outcome, Reason, Status
+from checks.model import Event, Json, Outcome, Reason, Status
 from daemon.config.schema import Config, Connector, Metrics, Resource
 from tests.support.views import Stage, dns_job, plain_job, skipped, tcp_job
 
@@ -96,7 +96,11 @@ def seen(stage: Stage) -> Stage:
         },
     )
     stage.see("connector:process", Status.SKIPPED, Reason.NOT_FOUND)
-    matrix = {"10.0.0.2": {"class": "address"}, "10.0.0.3": {"class": "timeout"}, "10.0.0.5:5353": {"class": "error"}}
+    matrix: dict[str, Json] = {
+        "10.0.0.2": {"class": "address"},
+        "10.0.0.3": {"class": "timeout"},
+        "10.0.0.5:5353": {"class": "error"},
+    }
     stage.see("dns:orders-db.corp.internal", event=Event.NONE, measurements={"lookup_seconds": 0.0015})
     stage.see(
         "dns:files.corp.internal",
@@ -108,9 +112,9 @@ def seen(stage: Stage) -> Stage:
     )
     stage.see("dns:wiki.corp.internal", Status.CRITICAL, Reason.NXDOMAIN, times=2, event=Event.DNS_LOOKUP_ERROR)
     stage.see("dns:git.corp.internal", event=Event.NONE, measurements={"lookup_seconds": 0.0})
-    both = {"accepted": ("10.1.2.3",), "failed": {"10.1.2.4": "refused", "10.1.2.5": "timeout"}}
-    one = {"accepted": ("10.1.2.3",)}
-    none = {"accepted": (), "failed": {"10.9.8.7": "refused"}}
+    both: dict[str, Json] = {"accepted": ("10.1.2.3",), "failed": {"10.1.2.4": "refused", "10.1.2.5": "timeout"}}
+    one: dict[str, Json] = {"accepted": ("10.1.2.3",)}
+    none: dict[str, Json] = {"accepted": (), "failed": {"10.9.8.7": "refused"}}
     fast = {"connect_seconds": 0.0011}
     stage.see("tcp:orders-db.corp.internal:5432", event=Event.NONE, measurements=fast, facts=both)
     stage.see("tcp:orders-db.corp.internal:5432@host", Status.CRITICAL, Reason.TIMEOUT, event=no_answer, facts=none)

@@ -1,6 +1,7 @@
 """Real servers for tests: on free ports of 127.0.0.1, ended by process id, their output kept for a failure."""
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -9,13 +10,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 READY_S = 15.0
 MISSING_PACKAGES = {
     "chronyd": "chrony", "faketime": "faketime", "unbound": "unbound", "nginx": "nginx-light", "turnserver": "coturn",
-    "nft": "nftables", "ip": "iproute2", "prometheus": "prometheus", "promtool": "prometheus",
+    "nft": "nftables", "ip": "iproute2", "prometheus": "prometheus", "promtool": "prometheus", "setpriv": "util-linux",
 }  # fmt: skip
 
 
@@ -25,7 +27,16 @@ def require(*things: str) -> None:
     if not missing:
         return
     wanted = " ".join(sorted({MISSING_PACKAGES.get(t, t) for t in missing if t != "root"}))
-    text = "needs " + " and ".join(missing) + (f" (apt-get install {wanted})" if wanted else "")
+    _do_without("needs " + " and ".join(missing) + (f" (apt-get install {wanted})" if wanted else ""))
+
+
+def require_module(name: str, extra: str) -> None:
+    """Skip the test unless this optional module is installed; `extra` is ours that brings it. CI=true: a failure."""
+    if importlib.util.find_spec(name) is None:
+        _do_without(f"needs the Python module {name} (pip install connector-health[{extra}])")
+
+
+def _do_without(text: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(text + ", and CI=true allows no skip", pytrace=False)
     pytest.skip(text)
