@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from checks.blocking import Blocking
-from checks.model import Json, Status
+from checks.model import EXIT_CODES, Json, Status
 from checks.net.endpoint import Endpoint
 from daemon.board import Board
 from daemon.config.load import Loaded, load_config
@@ -23,7 +23,7 @@ from daemon.identity import strict_name
 from daemon.jobs import Result
 from daemon.looplag import LoopLag
 from daemon.notify import Notifier
-from daemon.report import report, rfc3339
+from daemon.report import Reporter, rfc3339
 from daemon.seat import host_seat
 from daemon.state import Policy, Transition
 from daemon.store import Store
@@ -96,9 +96,10 @@ class App:
         await self._store.open()
         self._board.ever_up = self._store.ever_up  # one set: what the store reads later counts too
         self._engine = Engine(self._config, self._board, self._lag, self._heard)
+        reporter = Reporter()
         backend = Backend(
             view=self.view,
-            report=lambda view: report(view, self.engine.runner.enabled),
+            report=lambda view: reporter.report(view, self.engine.runner.enabled),
             history=self._history,
             reload=self.reload,
         )
@@ -266,7 +267,7 @@ def run(config_file: str, *, listen: tuple[Endpoint, ...], web_config_file: str 
     except (ConfigError, WebError) as error:
         for line in str(error).splitlines():
             log.critical("%s", line)
-        return EXIT_UNKNOWN
+        return EXIT_CODES[Status.UNKNOWN]
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from zlib import crc32
 
 from checks.model import CheckName, Status
@@ -22,7 +23,8 @@ log = logging.getLogger("connector_health.engine")
 _UNSETTLED = frozenset({State.PENDING, State.RECOVERING})
 _UNHURRIED = frozenset(
     {CheckName.CLOCK, CheckName.PROVIDER}
-)  # never asked again at once: public servers
+)  # never asked again at once, and after a reload no sooner than usual: public servers
+_LASTING = frozenset({CheckName.CLOCK})  # what it remembers is of this host and of its servers' wishes, not of the spec
 Observer = Callable[[Iterable[Result], Iterable[Transition]], None]
 
 
@@ -51,7 +53,8 @@ class Engine:
         before = {job.id: job for job in self.plan.jobs}
         after = {job.id: job for job in plan.jobs}
         for job_id, job in before.items():
-            if job_id not in after or after[job_id].spec != job.spec:
+            changed = job_id not in after or after[job_id].spec != job.spec
+            if changed and not (job_id in after and job.check in _LASTING):
                 self.runner.forget(job_id)
                 self._runs.pop(job_id, None)
         if config.dns != self.config.dns:
@@ -62,7 +65,9 @@ class Engine:
         confirm = config.schedule.confirm
         self.board.policy = Policy(failures=confirm.failures, successes=confirm.successes)
         self.board.load(plan.jobs)
-        self.scheduler.update(plan.jobs, self._limits(config.schedule))
+        jobs = (replace(job, confirmable=False) if job.check in _UNHURRIED else job for job in plan.jobs)
+        self.scheduler.update(jobs, self._limits(config.schedule))
+        self._latch()
 
     @property
     def starved(self) -> bool:
@@ -81,8 +86,12 @@ class Engine:
         results = await self.runner.run(job, thorough=confirming or self._thorough(job), confirming=confirming)
         transitions = self.board.record(results)
         self._observe(results, transitions)
-        if job.check not in _UNHURRIED and any(self._unsettled(result.id) for result in results):
+        if any(self._unsettled(result.id) for result in results):
             self.scheduler.confirm(job.id, self.config.schedule.confirm.interval)
+        self._latch()
+
+    def _latch(self) -> None:
+        """Be ready once each check has reported, and for ever after; with nothing to ask that is at once."""
         self.ready = self.ready or self._asked <= self.board.counters.last_run.keys()
 
     def _thorough(self, job: Job) -> bool:

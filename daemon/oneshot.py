@@ -12,7 +12,7 @@ from daemon.jobs import Job, Result
 from daemon.limits import Slots, concurrency, raise_fd_limit
 from daemon.looplag import LoopLag
 from daemon.plan import Plan
-from daemon.runner import HOST_ROW, OUTWARD_CHECKS, TROUBLE_CHECKS, Known, Runner
+from daemon.runner import CLOCK_ROW, HOST_ROW, OUTWARD_CHECKS, TROUBLE_CHECKS, Known, Runner
 from daemon.seat import host_seat
 from daemon.state import Policy
 from daemon.store import Store
@@ -20,6 +20,7 @@ from daemon.targets import enabled_checks, make_plan
 from daemon.view import EngineFigures, View
 
 _LAST = CheckName.PROVIDER  # asked when all else is known: only trouble makes it worth asking
+_BY_THE_CLOCK = frozenset({Reason.TLS_EXPIRED, Reason.TLS_NOT_YET_VALID})  # true only if this host's clock is right
 
 
 class OneShot:
@@ -55,6 +56,8 @@ class OneShot:
         results = await self._run(job, runner, confirming=False)
         if job.confirmable and any(r.outcome.status is Status.CRITICAL for r in results):
             await asyncio.sleep(self._confirm_after_s)
+            if CLOCK_ROW in self._done and any(r.outcome.reason in _BY_THE_CLOCK for r in results):
+                await self._done[CLOCK_ROW].wait()  # the slowest check of all, and perhaps the cause of this
             results = await self._run(job, runner, confirming=True)
         for result in results:
             self.results[result.id] = result

@@ -4,8 +4,9 @@ import datetime as dt
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from checks.model import CheckName, Json, Reason, Status, worst
 from checks.net.text import printable
@@ -24,6 +25,7 @@ MICROSECOND_DIGITS = 6  # decimals of a measurement; significant digits would ru
 
 _CHECK_ORDER = {check.value: place for place, check in enumerate(CheckName)}
 _NUMBERS = re.compile(r"([0-9]{1,18})")  # bounded: an id may come from a stranger, and int() refuses endless digits
+_PLAIN = frozenset({str, int, bool})
 _UNSAFE = re.compile(r"[^\x20-\x7e\n]")
 
 
@@ -47,7 +49,32 @@ class Head:
     held: bool = False
 
 
-def report(view: View, asked: frozenset[CheckName] | None = None) -> Document:
+class Reporter:
+    """Makes the document again and again; rows that have not changed since the last time are not made anew.
+
+    At 20,000 rows a document from nothing costs some 300 ms, longer than the event loop may stand still.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[TargetState, Row]] = {}
+
+    def report(self, view: View, asked: frozenset[CheckName]) -> Document:
+        """Return the document of a daemon's view."""
+        whole = report(view, asked, self._row)
+        if len(self._made) > len(view.board.rows):
+            self._made = {row_id: made for row_id, made in self._made.items() if row_id in view.board.rows}
+        return whole
+
+    def _row(self, row: TargetState) -> Row:
+        made = self._made.get(row.id)
+        if made is None or made[0] is not row:
+            made = self._made[row.id] = (row, _held_row(row))
+        return made[1]
+
+
+def report(
+    view: View, asked: frozenset[CheckName] | None = None, make: Callable[[TargetState], Row] | None = None
+) -> Document:
     """Return the document of a view; `asked` are the checks that were asked for, else those that are switched on.
 
     A view without a duration is a daemon's: only there is anything held over time.
@@ -64,12 +91,13 @@ def report(view: View, asked: frozenset[CheckName] | None = None) -> Document:
         configured=len(view.plan.resources),
         held=engine.duration_s is None,
     )
-    return document(head, view.board.rows.values())
+    return document(head, view.board.rows.values(), make)
 
 
-def document(head: Head, rows: Iterable[TargetState]) -> Document:
+def document(head: Head, rows: Iterable[TargetState], make: Callable[[TargetState], Row] | None = None) -> Document:
     """Return the document of one board; rows in the order of the checks, then naturally by target."""
-    checks = sorted((_row(row, held=head.held) for row in rows), key=lambda row: sort_key(row["id"]))
+    make = make or (_held_row if head.held else _seen_row)
+    checks = sorted(map(make, rows), key=lambda row: sort_key(row["id"]))
     return {
         "schema": SCHEMA,
         "version": __version__,
@@ -104,6 +132,7 @@ def encode(whole: Document, *, indent: int | None = 2) -> str:
     return _UNSAFE.sub(lambda found: _json_escape(found[0]), text)
 
 
+@lru_cache(maxsize=65536)
 def sort_key(row_id: str) -> tuple[bool, int, list[tuple[bool, int, str]], str]:
     """Return where a row stands: the Connector's seat first, then by check, then by target with 2 before 10.
 
@@ -117,8 +146,13 @@ def sort_key(row_id: str) -> tuple[bool, int, list[tuple[bool, int, str]], str]:
 
 def rfc3339(unix_seconds: float) -> str:
     """Write a Unix time as RFC 3339 in UTC with milliseconds."""
-    moment = dt.datetime.fromtimestamp(unix_seconds, dt.UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    millis = int(unix_seconds * 1000)  # cut, not rounded: nothing may seem to have happened later than it did
+    return f"{_second(millis // 1000)}.{millis % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)  # thousands of rows share the few seconds in which they were looked at
+def _second(unix_second: int) -> str:
+    return dt.datetime.fromtimestamp(unix_second, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _row(row: TargetState, *, held: bool) -> Row:
@@ -144,6 +178,14 @@ def _row(row: TargetState, *, held: bool) -> Row:
     }
 
 
+def _held_row(row: TargetState) -> Row:
+    return _row(row, held=True)
+
+
+def _seen_row(row: TargetState) -> Row:
+    return _row(row, held=False)
+
+
 def _suppressed_by(row: TargetState) -> str | None:
     outcome = row.result.outcome
     parent = outcome.facts.get("parent")
@@ -161,8 +203,10 @@ def _measured(value: float) -> float | None:
 
 def _finite(value: Json) -> Json:
     """Return a JSON value of which JSON's own grammar can say everything: it has no infinity."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    if value is None or type(value) in _PLAIN:  # asked first: it is nearly always so, and Mapping is slow to ask for
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, tuple | list):

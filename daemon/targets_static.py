@@ -88,7 +88,13 @@ def _relays(config: Config) -> Iterator[Job]:
     for endpoint in dict.fromkeys(config.relays.endpoints):
         target = endpoint.short(HTTPS_PORT)
         proven = endpoint not in Relays().endpoints  # the operator named it; the built-in one is only documented
-        spec = RelaySpec(endpoint=endpoint, target=target, proven=proven, timeout_s=config.schedule.timeout)
+        spec = RelaySpec(
+            endpoint=endpoint,
+            target=target,
+            proven=proven,
+            ca_file=config.control_plane.ca_file,
+            timeout_s=config.schedule.timeout,
+        )
         yield _job(CheckName.RELAY, target, spec, config.schedule.intervals.relay, config.schedule.timeout)
 
 

@@ -4,11 +4,12 @@ import math
 import pytest
 
 from checks.model import CheckName, Event, Reason, Status
-from daemon.report import document, encode, overall, sort_key
+from daemon.report import Reporter, document, encode, overall, report, sort_key
 from daemon.report_filter import filter_rows
 from daemon.state import State, TargetState
 from daemon.version import __version__
 from tests.support.reports import head, office, row, sound_host
+from tests.support.views import Stage, tcp_job
 
 OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN, Status.SKIPPED
 
@@ -183,3 +184,19 @@ def test_any_id_has_a_place() -> None:
     for word in ("", ":", "nonsense", "tcp:²", "tcp:" + "9" * 5000):
         sort_key(word)
         filter_rows(document(head(), rows), after=word)
+
+
+def test_what_is_kept_between_two_documents_is_never_old() -> None:
+    """The daemon's document is made of kept rows and equals one made from nothing; rows that are gone are forgotten."""
+    jobs = [tcp_job("a.test", 443), tcp_job("b.test", 443)]
+    stage = Stage(jobs)
+    asked = frozenset({CheckName.TCP})
+    reporter = Reporter()
+    for status, reason in ((OK, None), (OK, None), (CRITICAL, Reason.REFUSED)):
+        stage.at += 30
+        stage.see("tcp:a.test:443", status, reason)
+        stage.see("tcp:b.test:443")
+        assert reporter.report(stage.view(), asked) == report(stage.view(), asked)
+    stage.board.load(jobs[1:])
+    assert [row["id"] for row in reporter.report(stage.view(), asked)["checks"]] == ["tcp:b.test:443"]
+    assert list(reporter._made) == ["tcp:b.test:443"]

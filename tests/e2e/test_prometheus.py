@@ -109,7 +109,7 @@ def test_every_scrape_is_valid_while_faults_come_and_go(watched: Process, lab: R
 
 
 def test_textfile_of_check_is_valid(lab: RunningLab, tmp_path: Path) -> None:
-    """`check -o prometheus --output-file`: a file for the textfile collector, without counters, that promtool accepts."""
+    """`check -o prometheus --output-file`: a file of gauges for the textfile collector that promtool accepts."""
     file = tmp_path / "connector.prom"
     config = lab.fast_config("textfile.yaml")
     done = healthctl("check", "--config", str(config), "-o", "prometheus", "--output-file", str(file))
