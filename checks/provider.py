@@ -11,7 +11,8 @@ not say what it touches, or the page's indicator is not "none" and nothing on th
 shown beside our own and never worsens the exit code of `healthctl check`.
 unknown: the page can't be had, with the reason of that failure (`http_status`: not 200; `malformed_answer`: not a
 summary). The page being away says nothing about the service.
-skipped: `not_probeable`: not asked, because `provider.enabled` is `never`, or `on_failure` and nothing fails now.
+skipped: `not_probeable`: not asked, because `provider.enabled` is `never`, or `on_failure` and nothing
+between this host and Twingate fails now.
 
 Measured: `http_seconds`, from the request to the head of the answer.
 
@@ -93,7 +94,7 @@ async def probe(spec: ProviderSpec, context: Context) -> Rows:
     if spec.enabled == "never":
         return {spec.target: _not_asked("provider.enabled is never")}
     if spec.enabled == "on_failure" and not context.trouble:
-        return {spec.target: _not_asked("nothing fails")}
+        return {spec.target: _not_asked("nothing between this host and Twingate fails")}
     url = parse_url(spec.status_url)
     try:
         answer = await _ask(spec, context, url)

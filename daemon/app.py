@@ -104,8 +104,8 @@ class App:
             reload=self.reload,
         )
         web = WebServer(self._config.web, backend)
-        await web.start()
         try:
+            await web.start()
             with self._signals():
                 async with asyncio.TaskGroup() as group:
                     roots: dict[str, Coroutine[Any, Any, object]] = {
@@ -130,10 +130,15 @@ class App:
     def stop(self) -> None:
         """Ask the process to end."""
         self._stop.set()
+        self._settled.set()  # who waits for the first verdicts waits no longer
 
-    async def settled(self) -> None:
-        """Wait until each check has reported and nothing is pending any more (for who shows the first verdict)."""
+    async def settled(self) -> bool:
+        """Wait until each check has reported and nothing is pending any more, for who shows the first verdicts.
+
+        False: the process was asked to end before that.
+        """
         await self._settled.wait()
+        return not self._stop.is_set()
 
     @property
     def engine(self) -> Engine:

@@ -58,6 +58,7 @@ class Runner:
             rows = {job.target: parent}
         else:
             rows = await self._probe(job, thorough=thorough, confirming=confirming)
+            rows = {target: self._of_the_name(job, outcome) for target, outcome in rows.items()}
         end = loop.time()
         starved = self._lag_between(begin, end) > STARVED_LAG_S
         return tuple(
@@ -136,6 +137,13 @@ class Runner:
             if dns is not None and dns.outcome.status is Status.CRITICAL:
                 return _skipped(f"{job.name} does not resolve", dns.id)
         return None
+
+    def _of_the_name(self, job: Job, outcome: Outcome) -> Outcome:
+        """Leave it to the name's own row to tell that a name fails, also where the port was asked first."""
+        dns_tells = job.name is not None and job.check is CheckName.TCP and CheckName.DNS in self.enabled
+        if not dns_tells or "name_failed" not in outcome.facts or outcome.status is Status.UNKNOWN:
+            return outcome
+        return _skipped(f"{job.name} does not resolve", f"dns:{job.name}")
 
     def _addresses(self, job: Job) -> tuple[str, ...] | None:
         if job.name is None or CheckName.DNS not in self.enabled:

@@ -211,6 +211,7 @@ def _unique(resources: list[Resource]) -> tuple[str, ...]:
 
 
 def first_name(config: Config) -> str | None:
-    """Return the first name among the Resources' addresses."""
-    found = (a for r in config.resources for a in concrete_addresses(r) if not is_address(a))
+    """Return the first name among the addresses of Resources that may be asked for."""
+    asked = (r for r in config.resources if r.probe != "never")
+    found = (a for r in asked for a in concrete_addresses(r) if not is_address(a))
     return next(found, None)

@@ -9,7 +9,8 @@ from checks.control_plane import ControlPlaneSpec
 from checks.host import HostSpec
 from checks.model import CheckName, Outcome, Reason, Status
 from checks.nat import NatSpec
-from checks.net.endpoint import Endpoint, parse_endpoint
+from checks.net.endpoint import Endpoint
+from checks.net.url import parse_url
 from checks.provider import ProviderSpec
 from checks.relay import RelaySpec
 from checks.resolver import ResolverSpec
@@ -41,14 +42,17 @@ def static_jobs(config: Config, question: str | None) -> Iterator[Job]:
         yield _job(CheckName.NAT, "udp", spec, seconds.nat, timeout_s)
     else:
         yield _nothing(CheckName.NAT, "udp", "no STUN server is configured (relays.stun)")
-    resolver = ResolverSpec(question=question or _controller_host(urls), timeout_s=config.dns.timeout)
-    yield _job(CheckName.RESOLVER, "nameservers", resolver, config.schedule.interval, config.dns.timeout)
+    if config.dns.nameservers:
+        resolver = ResolverSpec(question=question or _controller_host(urls), timeout_s=config.dns.timeout)
+        yield _job(CheckName.RESOLVER, "nameservers", resolver, config.schedule.interval, config.dns.timeout)
+    else:
+        yield _nothing(CheckName.RESOLVER, "nameservers", "no nameserver is configured (dns.nameservers)")
     yield _provider(config)
     yield _job(CheckName.CONNECTOR, "process", ConnectorSpec(target="process"), seconds.connector, timeout_s)
 
 
 def _clock(config: Config, urls: tuple[str, ...]) -> Job:
-    controllers = tuple(u for u in urls if u.startswith("https://")) if config.clock.controller_date else ()
+    controllers = tuple(u for u in urls if parse_url(u).tls) if config.clock.controller_date else ()
     servers = None if isinstance(config.clock.servers, str) else config.clock.servers
     if servers == () and not controllers:
         return _nothing(CheckName.CLOCK, "system", "no time source is configured (clock.servers)")
@@ -115,8 +119,7 @@ def _provider(config: Config) -> Job:
 
 def controller_endpoint(url: str) -> Endpoint:
     """Return host and port of an http(s) URL that the configuration has accepted."""
-    scheme, _, rest = url.partition("://")
-    return parse_endpoint(rest.partition("/")[0], HTTPS_PORT if scheme == "https" else 80)
+    return parse_url(url).endpoint
 
 
 def _controller_host(urls: tuple[str, ...]) -> str | None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.nearest import unknown
+from checks.net.endpoint import parse_endpoint
+from daemon.cli.nearest import safe, unknown
 from daemon.cli.output import complain
 
 DEFAULT_LISTEN = "127.0.0.1:19440"
@@ -15,17 +16,24 @@ DEFAULT_LISTEN = "127.0.0.1:19440"
 
 @click.command()
 @click.option("--break", "fault", metavar="WHAT", help="Plant a fault while the daemon watches (`list` names them).")
-@click.option("--once", is_flag=True, help="Check the lab once, print the table and end; exit code as `check`'s.")
+@click.option("--once", is_flag=True, help="Check the lab once, print the table and end.")
 @click.option("--listen", default=DEFAULT_LISTEN, show_default=True, metavar="HOST:PORT", help="Where the page is.")
-def demo(fault: str | None, listen: str, *, once: bool) -> None:
+@click.pass_context
+def demo(ctx: click.Context, fault: str | None, listen: str, *, once: bool) -> None:
     """Run an embedded lab on loopback and the daemon watching it: no account, no root, no network."""
+    try:
+        endpoint = parse_endpoint(listen, None)
+    except ValueError as error:
+        raise click.UsageError(f"--listen: {safe(str(error))}", ctx) from error
+    if not (endpoint.literal or endpoint.host == "localhost"):
+        raise click.UsageError(f"--listen: '{safe(endpoint.host)}' is not an IP address", ctx)
     try:
         from daemon.cli.show import Show  # noqa: PLC0415 - the lab's parts are needed by this command only
     except ImportError as error:
         click.echo(f"healthctl demo: {error.name} is missing; install connector-health[demo]", err=True)
         sys.exit(3)
     with tempfile.TemporaryDirectory(prefix="connector-health-demo-") as directory:
-        show = Show(Path(directory), listen=listen, say=click.echo)
+        show = Show(Path(directory), listen=str(endpoint), say=click.echo)
         if fault is not None and fault not in show.lab.faults:
             wrong = fault != "list"
             if wrong:

@@ -4,9 +4,12 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from checks.net.endpoint import parse_endpoint
+from checks.model import Status
 from daemon.cli import render_table
+from daemon.cli.exits import EXIT_UNKNOWN
+from daemon.cli.output import complain
 from daemon.cli.terminal import fancy, width_of
 from daemon.config.load import load_config
 from daemon.demo.lab import PLANTED, Lab
@@ -18,6 +21,9 @@ from daemon.state import State, Transition
 from daemon.targets import enabled_checks
 from daemon.view import View
 
+if TYPE_CHECKING:
+    from daemon.app import App
+
 _WORTH_TELLING = {State.FAILING: "FAILING", State.OK: "ok again"}
 
 
@@ -28,6 +34,8 @@ class Show:
         self.lab = Lab(directory)
         self._listen = listen
         self._say = say
+        self._seen: dict[str, Status] = {}
+        self._table_shown = False
 
     async def once(self) -> int:
         """Check the lab once and print the table; 0 when that worked."""
@@ -42,33 +50,43 @@ class Show:
         return 0
 
     async def watch(self, fault: str | None) -> int:
-        """Watch the lab until interrupted; plant `fault` once the first verdicts are there."""
-        from daemon.app import App, Options  # noqa: PLC0415 - a single look needs neither scheduler nor web server
+        """Watch the lab until interrupted; plant `fault` once the first verdicts are there. 3: the page has no port."""
+        from daemon.app import App, Options  # noqa: PLC0415 - a single look needs neither of its parts
+        from daemon.web import WebError  # noqa: PLC0415
 
         configure("logfmt", "warning", sys.stderr)
+        code = 0
         await self.lab.start()
         try:
             path = self.lab.write_config(self._listen)
             app = App(Options(config_file=str(path)), load_config(path), observe=self._tell)
             async with asyncio.TaskGroup() as group:
-                daemon = group.create_task(app.run(), name="daemon")
+                group.create_task(app.run(), name="daemon")
                 self._say("The lab runs; the first verdicts are there within some ten seconds…\n")
-                await app.settled()
-                self._introduce()
-                self._table(app.view())
-                where = parse_endpoint(self._listen, None)
-                self._say(f"\nThe page: http://{where}/   metrics: http://{where}/metrics   (Ctrl-C ends)")
-                self._say(f"In another terminal: healthctl check --config {path}")
-                if fault is None:
-                    self._say(f"Break something: healthctl demo --break {'|'.join(self.lab.faults)}\n")
-                else:
-                    text, plant = self.lab.faults[fault]
-                    self._say(f"\nNow broken: {text}. Watching…")
-                    await plant()
-                await daemon
+                if await app.settled():  # else interrupted; leaving the group waits for the daemon's end
+                    await self._go_on(app, path, fault)
+        except* WebError as errors:
+            complain(f"{errors.exceptions[0]}; with --listen the page goes elsewhere")
+            code = EXIT_UNKNOWN
         finally:
             self.lab.close()
-        return 0
+        return code
+
+    async def _go_on(self, app: "App", config: Path, fault: str | None) -> None:
+        """Show the first verdicts, then break what is to be broken; what changes is told from then on."""
+        self._introduce()
+        self._table(app.view())
+        self._table_shown = True
+        self._say(f"\nThe page: http://{self._listen}/   metrics: http://{self._listen}/metrics   (Ctrl-C ends)")
+        self._say(f"In another terminal: healthctl check --config {config}")
+        if fault is None:
+            self._say(f"Break something: healthctl demo --break {'|'.join(self.lab.faults)}\n")
+            return
+        text, plant = self.lab.faults[fault]
+        self._say(f"\nNow broken: {text}. Watching…")
+        if fault == "clock":
+            self._say("Time servers may be asked once in 64 s, no more often: this takes up to a minute.")
+        await plant()
 
     def _introduce(self) -> None:
         self._say("A Connector's site on loopback, with these faults planted:")
@@ -81,12 +99,18 @@ class Show:
         self._say(render_table.render(whole, width=width_of(sys.stdout), colour=fancy(sys.stdout)).rstrip("\n"))
 
     def _tell(self, results: Iterable[Result], transitions: Iterable[Transition]) -> None:
-        by_id = {result.id: result for result in results}
-        for change in transitions:
-            word = _WORTH_TELLING.get(change.after)
-            if word is None or change.before is None:
+        """Say what changes after the table: each new finding at once, then whether it was borne out."""
+        results = tuple(results)
+        held = {change.id: change.after for change in transitions if change.before is not None}
+        for result in results:
+            status = result.outcome.status
+            news = self._seen.get(result.id) is not status
+            self._seen[result.id] = status
+            word = _WORTH_TELLING.get(held.get(result.id, State.UNKNOWN))
+            if word is None and news and status in (Status.WARNING, Status.CRITICAL):
+                word = status.value
+            if word is None or not self._table_shown:
                 continue
-            result = by_id[change.id]
-            self._say(f"{word:9} {change.id}: {result.outcome.summary}")
-            if result.outcome.action and change.after is State.FAILING:
+            self._say(f"{word:9} {result.id}: {result.outcome.summary}")
+            if result.outcome.action and status is not Status.OK and word != Status.CRITICAL:
                 self._say(f"          {result.outcome.action}")

@@ -188,6 +188,8 @@ def _check_url(text: str, *, query: bool) -> None:
         raise BadValueError("contains a fragment, a space or a backslash")
     if "?" in text and not query:
         raise BadValueError("contains a query")
+    if not text.isascii():
+        raise BadValueError("not ASCII", "other characters written as %XX")
 
 
 def url(*, query: bool = False) -> Leaf:

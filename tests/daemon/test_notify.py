@@ -5,6 +5,7 @@ import contextlib
 import logging
 import sys
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -14,7 +15,7 @@ TIMEOUT_S = 30.0
 
 
 @contextlib.asynccontextmanager
-async def _alive(notifier: Notifier):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a context manager of nothing but a task
+async def _alive(notifier: Notifier) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.get_running_loop().create_task(notifier.keep_alive())
     try:
         yield task
@@ -67,12 +68,12 @@ async def test_watchdog_is_not_fed_while_the_loop_stands_still(monkeypatch: pyte
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("timeout", [None, "", "0", "-1", "soon"])
-async def test_without_a_watchdog_nothing_is_fed(timeout: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("microseconds", [None, "", "0", "-1", "soon"])
+async def test_without_a_watchdog_nothing_is_fed(microseconds: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without WATCHDOG_USEC, or with nonsense in it, the root task waits for ever and says nothing."""
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
-    if timeout is not None:
-        monkeypatch.setenv("WATCHDOG_USEC", timeout)
+    if microseconds is not None:
+        monkeypatch.setenv("WATCHDOG_USEC", microseconds)
     said: list[str] = []
     async with _alive(Notifier(said.append)) as task:
         await asyncio.sleep(1000)

@@ -64,6 +64,7 @@ def test_daemon_keeps_the_schedule_of_what_works(site: tuple[Namespace, str], tm
     with host.entered(), daemon(config) as process:
         process.until(lambda: process.metric("connector_health_scheduler_in_flight")[""] >= 40, "waiting for many")
         row_id = f"tcp:{healthy}:{HEALTHY_PORT}"
+        process.until(lambda: row_id in process.rows(), "looked at the healthy one")
         history = f"/api/v1/history?id={row_id}"
         process.until(lambda: json.loads(process.get(history).text)["history"][0]["runs"] > runs, f"{runs} runs on")
         process.until(

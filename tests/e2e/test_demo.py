@@ -1,5 +1,6 @@
 """The demo: what it plants is what is found, no more and no less; what it breaks live is seen where it should be."""
 
+import contextlib
 import http.client
 import json
 import re
@@ -13,6 +14,7 @@ import pytest
 from tests.support.cli import healthctl as healthctl_once
 from tests.support.demo_lab import RunningLab, running_lab
 from tests.support.process import Process, Row, daemon, healthctl, quiet_port
+from tests.support.tcp import listening, port_of
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +122,7 @@ def test_each_fault_is_seen_where_it_is_and_nowhere_else(lab: RunningLab) -> Non
 
 def test_silent_nameserver_carries_the_blame(lab: RunningLab) -> None:
     """With the one nameserver silent every name fails with time-out, and no port is accused: it was not asked."""
-    with daemon(lab.fast_config()) as process:
+    with daemon(lab.fast_config(dns_timeout="500ms")) as process:
         names = {f"{name}.corp.internal" for name in ("orders-db", "wiki", "reports", "billing", "hr")}
         rows = {f"{check}:{name}" for check in ("dns", "tcp") for name in names} - {"tcp:hr.corp.internal"}
         process.until(lambda: rows <= _named(process.rows()).keys(), f"looked at {rows}")
@@ -167,6 +169,18 @@ def test_unknown_fault_is_3_with_the_list() -> None:
         assert re.search(rf"^{fault} ", done.stderr, re.MULTILINE), done.stderr
     assert "--break: unknown fault 'nonsense'" in done.stderr
     assert healthctl_once("demo", "--break", "list").returncode == 0
+
+
+@pytest.mark.parametrize("listen", ["taken", "nonsense", "127.0.0.1:99999", "health.test:19440"])
+def test_page_without_a_place_is_3_with_one_line(listen: str) -> None:
+    """`demo` where the port is taken (a daemon runs on this host), or is none: exit code 3, no traceback."""
+    with contextlib.ExitStack() as stack:
+        if listen == "taken":
+            listen = f"127.0.0.1:{port_of(stack.enter_context(listening()))}"
+        done = healthctl_once("demo", "--listen", listen)
+    assert (done.returncode, "Traceback" in done.stderr) == (3, False)
+    assert "--listen" in done.stderr
+    assert all(line.startswith("healthctl: ") for line in done.stderr.splitlines()), done.stderr
 
 
 def test_demo_shows_serves_breaks_and_leaves_nothing(demo: Process) -> None:

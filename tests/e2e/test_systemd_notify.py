@@ -4,6 +4,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_ready_status_watchdog_and_end(systemd: Systemd, tmp_path: Path) -> None
             process.end()
             systemd.until("STOPPING=1")
     beats = [at for at, what in systemd.heard if what == "WATCHDOG=1"]
-    gaps = [later - earlier for earlier, later in zip(beats, beats[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(beats)]
     assert max(gaps) <= WATCHDOG_S / 2, gaps
     assert [what for _, what in systemd.heard].count("READY=1") == 1
 

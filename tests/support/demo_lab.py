@@ -31,7 +31,7 @@ class RunningLab:
         """Let orders-db.corp.internal accept again."""
         asyncio.run_coroutine_threadsafe(self.lab._orders.start(), self._loop).result(START_S)
 
-    def fast_config(self, name: str = "fast.yaml") -> Path:
+    def fast_config(self, name: str = "fast.yaml", dns_timeout: str = "2s") -> Path:
         """Write the lab's configuration with intervals of a second, and return its path."""
         written = self.lab.write_config("127.0.0.1:19440").read_text()
         fast = written.replace("interval: 5s", "interval: 1s\n  confirm: {interval: 100ms}").replace(
@@ -39,7 +39,7 @@ class RunningLab:
         )
         assert fast.count("1s") == 4, "the lab writes its schedule as it did"
         file = self.lab.directory / name
-        file.write_text(fast)
+        file.write_text(fast.replace("search: [], timeout: 2s}", f"search: [], timeout: {dns_timeout}}}"))
         return file
 
 

@@ -1,0 +1,178 @@
+"""Rows of the rules "No harm" and "Never up"."""
+
+import asyncio
+import ipaddress
+import socket
+
+from checks.model import CheckName
+from daemon.board import Board
+from daemon.config.schema import Config
+from daemon.jobs import Job
+from daemon.runner import Known, Runner
+from daemon.state import Policy
+from daemon.targets import enabled_checks, make_plan
+from tests.contract.bench import HASTE, QUIET, Bench, Row, Scenario, verdict, wall
+from tests.support.fakes import context
+from tests.support.nameservers import says
+from tests.support.servers import free_port
+from tests.support.tcp import listening, port_of, spec
+
+HERE = "127.0.0.1"
+UP, DOWN = "ok none", "critical/refused unable_to_connect"
+NOT_ALLOWED, NEVER_UP = "skipped/not_allowed -", "skipped/never_up -"
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+
+
+def resource(text: str, rest: str = "") -> Scenario:
+    """Return the verdicts, sorted, of one Resource's ports by `check --only tcp`; UP and CLOSED stand for ports."""
+
+    async def scenario(bench: Bench) -> list[str]:
+        with listening() as server:
+            ports = text.replace("UP", str(port_of(server))).replace("CLOSED", str(free_port()))
+            found = await bench.check(f"{QUIET}{HASTE}resources: [{{name: R, {ports}}}]\n{rest}", CheckName.TCP)
+        return sorted(verdict(outcome) for outcome in found.values())
+
+    return scenario
+
+
+async def a_range(bench: Bench) -> list[str]:
+    """Return the verdicts of a range of two closed ports."""
+    port = free_port()
+    resources = f'resources: [{{name: R, address: {HERE}, tcp: ["{port}-{port + 1}"]}}]'
+    found = await bench.check(f"{QUIET}{HASTE}{resources}", CheckName.TCP)
+    return [verdict(outcome) for outcome in found.values()]
+
+
+async def polite(bench: Bench) -> tuple[str, bytes, int]:
+    """Return what a server sees of a probe: the bytes sent, and an error if the end was no FIN."""
+    loop = asyncio.get_running_loop()
+    with listening() as server:
+        looking = loop.create_task(bench.look(CheckName.TCP, spec(HERE, port_of(server)), context()))
+        connection, _ = await loop.sock_accept(server)
+        with connection:
+            seen = await loop.sock_recv(connection, 10)
+            failed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return verdict(await looking), seen, failed
+
+
+def _job(bench: Bench, text: str, row_id: str) -> Job:
+    config = bench.config(text)
+    return next(job for job in make_plan(config, enabled_checks(config)).jobs if job.id == row_id)
+
+
+def _runner(board: Board | None = None) -> Runner:
+    ever_up = board.ever_up if board else frozenset[str]()
+    known = Known(latest=lambda _: None, rows=lambda _: (), ever_up=ever_up.__contains__)
+    return Runner(context().seat, frozenset({CheckName.TCP}), known, lambda _start, _end: 0.0)
+
+
+async def paced(bench: Bench) -> list[float]:
+    """Return the seconds between two probes of a port with a policy, and of one without."""
+    text = "resources: [{name: R, address: 10.0.0.1, tcp: [22, 443]}]"
+    return [_job(bench, text, f"tcp:10.0.0.1:{port}").interval_s for port in (22, 443)]
+
+
+async def confirmed(bench: Bench) -> tuple[list[str], int]:
+    """Run a port with a policy, then once more as the fast confirmation; count the connections."""
+    seen, connections = [], 0
+    with listening() as server:
+        port = port_of(server)
+        text = f"resources: [{{name: R, address: {HERE}, tcp: [{port}]}}]\nprobing: {{ports: {{{port}: 5m}}}}"
+        job, runner = _job(bench, text, f"tcp:{HERE}:{port}"), _runner()
+        for confirming in (False, True):
+            (result,) = await runner.run(job, confirming=confirming)
+            seen.append(verdict(result.outcome))
+        while True:
+            try:
+                server.accept()[0].close()
+            except BlockingIOError:
+                return seen, connections
+            connections += 1
+
+
+async def rebound(bench: Bench) -> list[str]:
+    """Probe a name twice: where it leads is permitted the first time, and denied the second."""
+    only = (ipaddress.ip_network(f"{HERE}/32"),)
+    with listening() as server:
+        wanted = spec("moved.test", port_of(server), deny=LOOPBACK, allow=only)
+        return [
+            verdict(await bench.look(CheckName.TCP, wanted, context({"moved.test": (address,)})))
+            for address in (HERE, "127.0.0.2")
+        ]
+
+
+async def denied(bench: Bench) -> list[str]:
+    """Check a name that leads to loopback."""
+    server = await bench.nameserver(says("here.test. 60 IN A 127.0.0.1"))
+    text = f"{QUIET}{HASTE}dns: {{nameservers: ['{server.endpoint}'], search: []}}\n"
+    text += "resources: [{name: R, address: here.test, tcp: [443]}]"
+    return [verdict(outcome) for outcome in (await bench.check(text, CheckName.DNS, CheckName.TCP)).values()]
+
+
+async def mysql(_: Bench) -> tuple[object, object]:
+    """Return the policy of MySQL's ports when nothing is configured."""
+    ports = Config().probing.ports
+    return ports[3306], ports[33060]
+
+
+async def once_up(bench: Bench) -> list[str]:
+    """Run a port of a range before it was ever up, while it is, and after that."""
+    board, seen = Board(Policy(), wall), []
+    with socket.socket() as sock:
+        sock.bind((HERE, 0))
+        port = port_of(sock)
+        text = f'resources: [{{name: R, address: {HERE}, tcp: ["{port}-{port + 1}"]}}]'
+        job, runner = _job(bench, text, f"tcp:{HERE}:{port}"), _runner(board)
+        board.load([job])
+        for step in ("never", "listens", "stopped"):
+            if step == "listens":
+                sock.listen()
+            elif step == "stopped":
+                sock.shutdown(socket.SHUT_RDWR)
+            results = await runner.run(job)
+            board.record(results)
+            seen.append(verdict(results[0].outcome))
+    return seen
+
+
+async def without_log(bench: Bench) -> tuple[list[str], str]:
+    """See that in this version, which reads no log, a port that was never up stays so however often it is asked."""
+    port = free_port()
+    text = f'resources: [{{name: R, address: {HERE}, tcp: ["{port}-{port + 1}"]}}]'
+    job, runner = _job(bench, text, f"tcp:{HERE}:{port}"), _runner()
+    seen = [verdict((await runner.run(job))[0].outcome) for _ in range(3)]
+    config = bench.config("relays: {learn: true}")
+    return seen, next(verdict(j.fixed) for j in make_plan(config, enabled_checks(config)).jobs if j.fixed)
+
+
+async def unresolved_any(bench: Bench) -> str:
+    """Probe a name that does not resolve, of a Resource of which anything is fine."""
+    return verdict(await bench.look(CheckName.TCP, spec("gone.test", 443, expect="any"), context()))
+
+
+NO_HARM = [
+    Row("`half_open`: SYN, SYN/ACK, reset by the kernel", resource("address: 10.0.0.1, tcp: [443], probe: half_open"),
+        [NOT_ALLOWED]),  # half-open probes do not exist yet: nothing is connected to instead
+    Row("`connect`: opens, closes with FIN, sends nothing", polite, (UP, b"", 0)),
+    Row("Port policy of `probing.ports`", paced, [300.0, 30.0]),
+    Row("the fast confirmation never connects to a port with a policy", confirmed, ([UP, NOT_ALLOWED], 1)),
+    Row("Denied address", denied, [UP, NOT_ALLOWED]),
+    Row("(checked again after each lookup)", rebound, [UP, NOT_ALLOWED]),
+    Row("port without a permitted method → `skipped/not_allowed`",
+        resource("address: 10.0.0.1, tcp: [3306]", "probing: {method: connect}"), [NOT_ALLOWED]),
+    Row("`connect` to MySQL's ports can block the Connector's address", mysql, ("half_open", "half_open")),
+]  # fmt: skip
+NEVER_UP_ROWS = [
+    Row("With `expect: auto`, ports from ranges", a_range, [NEVER_UP, NEVER_UP]),
+    Row("sources, learning and samples that have never accepted are `skipped/never_up`",
+        resource("address: 127.0.0.0/8, samples: [127.0.0.1], tcp: [CLOSED]", "probing: {allow: [127.0.0.1]}"),
+        [NEVER_UP]),
+    Row("critical only once they were up", once_up, [NEVER_UP, UP, DOWN]),
+    Row("or the Connector's log shows a user failing there", without_log, ([NEVER_UP] * 3, "skipped/not_probeable -")),
+    Row("Ports written one by one in the static file are `up`", resource("address: 127.0.0.1, tcp: [CLOSED]"), [DOWN]),
+    Row("`down` and reachable → `warning/unexpectedly_up`",
+        resource("address: 127.0.0.1, tcp: [UP, CLOSED], expect: down"), [UP, "warning/unexpectedly_up none"]),
+    Row("`any` → never worse than ok", resource("address: 127.0.0.1, tcp: [UP, CLOSED], expect: any"), [UP, UP]),
+    Row("never worse than ok (fact)", unresolved_any, UP),
+]  # fmt: skip
+ROWS = NO_HARM + NEVER_UP_ROWS
