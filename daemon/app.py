@@ -28,7 +28,7 @@ from daemon.seat import host_seat
 from daemon.state import Policy, Transition
 from daemon.store import Store
 from daemon.view import EngineFigures, View
-from daemon.web import Backend, WebError, WebServer
+from daemon.web.server import Backend, WebError, WebServer
 
 log = logging.getLogger("connector_health.app")
 

@@ -88,8 +88,8 @@ def _written(view: "View", whole: "Document", output: str, *, to_stdout: bool) -
         clock = view.config.clock
         return render_nagios.render(whole, warn_offset_s=clock.warn_offset, max_offset_s=clock.max_offset)
     if output == "prometheus":
-        from daemon.exposition import render  # noqa: PLC0415
-        from daemon.metrics_state import state_families  # noqa: PLC0415
+        from daemon.metrics.exposition import render  # noqa: PLC0415
+        from daemon.metrics.state import state_families  # noqa: PLC0415
 
         return render(state_families(view), openmetrics=False)
     from daemon.cli import render_table  # noqa: PLC0415

@@ -52,7 +52,7 @@ class Show:
     async def watch(self, fault: str | None) -> int:
         """Watch the lab until interrupted; plant `fault` once the first verdicts are there. 3: the page has no port."""
         from daemon.app import App, Options  # noqa: PLC0415 - a single look needs neither of its parts
-        from daemon.web import WebError  # noqa: PLC0415
+        from daemon.web.server import WebError  # noqa: PLC0415
 
         configure("logfmt", "warning", sys.stderr)
         code = 0

@@ -15,7 +15,7 @@ from checks.registry import CHECKS
 from checks.resolver import ResolverSpec
 from daemon.config.show import show_config
 from daemon.jobs import Result
-from daemon.metrics_state import state_families
+from daemon.metrics.state import state_families
 from daemon.report import report
 from daemon.runner import Known, Runner
 from daemon.targets import enabled_checks, make_plan

@@ -17,7 +17,7 @@ from daemon.config.problems import ConfigError
 from daemon.jobs import Result
 from daemon.notify import Notifier
 from daemon.state import State, Transition
-from daemon.web import WebError
+from daemon.web.server import WebError
 from tests.support.process import quiet_config, quiet_port
 from tests.support.tcp import listening, port_of
 from tests.support.webs import ask

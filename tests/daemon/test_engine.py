@@ -15,7 +15,7 @@ from daemon.config.schema import Config
 from daemon.engine import Engine
 from daemon.jobs import Job, Result
 from daemon.looplag import LoopLag
-from daemon.metrics import Metrics
+from daemon.metrics.collection import Metrics
 from daemon.runner import Runner
 from daemon.scheduler import START_SPREAD_S
 from daemon.state import Policy, State, Transition

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.net.text import printable
-from daemon.accept import wants_gzip, wants_openmetrics
-from daemon.exposition import Family, Kind, block, number, render
+from daemon.metrics.exposition import Family, Kind, block, number, render
+from daemon.web.accept import wants_gzip, wants_openmetrics
 from tests.support.exposed import lint, series, series_of
 from tests.support.servers import require
 

@@ -6,7 +6,7 @@ import pytest
 
 from checks.net.endpoint import Endpoint
 from daemon.config.schema import Web
-from daemon.hostguard import HostGuard, configured_hosts, own_names
+from daemon.web.hostguard import HostGuard, configured_hosts, own_names
 
 GUARD = HostGuard({"gw.example.com", "gw"})
 

@@ -6,10 +6,10 @@ import re
 import subprocess
 from pathlib import Path
 
-from daemon.exposition import Kind, render
-from daemon.metrics import Metrics
-from daemon.metrics_process import process_families
-from daemon.metrics_state import state_families
+from daemon.metrics.collection import Metrics
+from daemon.metrics.exposition import Kind, render
+from daemon.metrics.process import process_families
+from daemon.metrics.state import state_families
 from tests.support.exposed import engine, exposition, lint, series, series_of, values
 from tests.support.office import office, seen
 from tests.support.servers import find, require

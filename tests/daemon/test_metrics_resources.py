@@ -5,7 +5,7 @@ import pytest
 from checks.model import CheckName, Event, Json, Reason, Status
 from daemon.config.schema import Config, Resource
 from daemon.config.schema import Metrics as MetricsConfig
-from daemon.metrics import Metrics
+from daemon.metrics.collection import Metrics
 from tests.support.exposed import exposition, fixed_process, series, values
 from tests.support.office import office, seen
 from tests.support.views import Stage, dns_job, plain_job, tcp_job

@@ -13,8 +13,8 @@ import pytest
 
 from checks.model import Event, Outcome, Reason, Status
 from daemon.config.schema import Resource
-from daemon.page import MAX_ROWS, Advice, Page, ago, split_action
 from daemon.report import report
+from daemon.web.page import MAX_ROWS, Advice, Page, ago, split_action
 from tests.support.office import office, seen
 from tests.support.views import Stage, plain_job, tcp_job
 
@@ -157,7 +157,7 @@ def contrast(one: str, other: str) -> float:
 
 def test_contrast() -> None:
     """Every text colour is legible on both backgrounds, light and dark (WCAG AA: 4.5)."""
-    css = (ROOT / "daemon" / "templates" / "status.css").read_text()
+    css = (ROOT / "daemon" / "web" / "templates" / "status.css").read_text()
     light, dark = (
         dict(re.findall(r"--(\w+): (#\w{6})", part)) for part in re.findall(r":root \{(.*?)\}", css, re.DOTALL)
     )
@@ -212,7 +212,7 @@ def test_templates_are_in_the_wheel(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
-    assert {"daemon/templates/status.html", "daemon/templates/status.css"} <= set(names)
+    assert {"daemon/web/templates/status.html", "daemon/web/templates/status.css"} <= set(names)
 
 
 def test_rows_without_a_state() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from checks.model import Reason, Status
 from daemon.config.schema import Config, Maintenance, Resource
-from daemon.resource_states import ResourceState, count_states
+from daemon.metrics.resource_states import ResourceState, count_states
 from tests.support.views import STARTED_AT, Stage, dns_job, plain_job, skipped, tcp_job
 
 NAME, PORT, OTHER = "dns:db.corp", "tcp:db.corp:1", "tcp:db.corp:2"

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from daemon.view import EngineFigures
-from daemon.web_rules import MAX_BODY_BYTES
+from daemon.web.rules import MAX_BODY_BYTES
 from tests.support.exposed import series
 from tests.support.office import office, seen
 from tests.support.webs import Reply, ask, backend, local, serving

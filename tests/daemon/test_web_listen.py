@@ -13,7 +13,7 @@ import pytest
 
 from checks.net.endpoint import Endpoint
 from daemon.config.schema import Web
-from daemon.web import Limits, WebError, WebServer
+from daemon.web.server import Limits, WebError, WebServer
 from tests.support.netns import namespace
 from tests.support.office import office, seen
 from tests.support.servers import accepts, free_port, require, running

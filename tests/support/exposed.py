@@ -7,8 +7,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from daemon.board import Histogram
-from daemon.exposition import Family, Kind, render
-from daemon.metrics import Metrics
+from daemon.metrics.collection import Metrics
+from daemon.metrics.exposition import Family, Kind, render
 from daemon.view import EngineFigures
 from tests.support.servers import find
 from tests.support.views import STARTED_AT, Stage

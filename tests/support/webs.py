@@ -12,7 +12,7 @@ from checks.net.seat import SocketFactory, open_socket
 from daemon.config.schema import Web
 from daemon.report import report
 from daemon.view import View
-from daemon.web import Backend, Limits, WebServer
+from daemon.web.server import Backend, Limits, WebServer
 
 
 class Reply:

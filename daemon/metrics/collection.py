@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterable
 
-from daemon.exposition import Family, render
-from daemon.metrics_checks import check_families, last_run
-from daemon.metrics_engine import engine_families
-from daemon.metrics_families import moment_of
-from daemon.metrics_identity import identity_families
-from daemon.metrics_path import path_families
-from daemon.metrics_process import process_families
-from daemon.metrics_resources import ResourceMetrics
-from daemon.metrics_state import with_resources
+from daemon.metrics.checks import check_families, last_run
+from daemon.metrics.engine import engine_families
+from daemon.metrics.exposition import Family, render
+from daemon.metrics.families import moment_of
+from daemon.metrics.identity import identity_families
+from daemon.metrics.path import path_families
+from daemon.metrics.process import process_families
+from daemon.metrics.resources import ResourceMetrics
+from daemon.metrics.state import with_resources
 from daemon.view import View
 
 

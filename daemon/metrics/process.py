@@ -11,7 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
-from daemon.exposition import Family, Kind, block
+from daemon.metrics.exposition import Family, Kind, block
 
 
 def process_families() -> list[Family]:

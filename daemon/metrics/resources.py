@@ -8,11 +8,11 @@ from checks.model import CheckName, Event, Status
 from checks.names import NameSpec
 from checks.tcp import TcpSpec
 from daemon.config.schema import Resource
-from daemon.exposition import Family, block, number
 from daemon.jobs import Job
-from daemon.metrics_families import PREFIX, Moment, gauge, info, size, succeeded
+from daemon.metrics.exposition import Family, block, number
+from daemon.metrics.families import PREFIX, Moment, gauge, info, size, succeeded
+from daemon.metrics.resource_states import ResourceState, count_states
 from daemon.plan import Plan
-from daemon.resource_states import ResourceState, count_states
 from daemon.state import State, TargetState
 from daemon.view import SECOND_SEAT, View
 

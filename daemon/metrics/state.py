@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from daemon.exposition import Family
-from daemon.metrics_checks import last_run
-from daemon.metrics_families import Moment, gauge, moment_of
-from daemon.metrics_identity import identity_families
-from daemon.metrics_path import path_families
-from daemon.metrics_resources import ResourceMetrics, summary_family
+from daemon.metrics.checks import last_run
+from daemon.metrics.exposition import Family
+from daemon.metrics.families import Moment, gauge, moment_of
+from daemon.metrics.identity import identity_families
+from daemon.metrics.path import path_families
+from daemon.metrics.resources import ResourceMetrics, summary_family
 from daemon.view import View
 
 OWN_SERIES = 2  # the two that tell how many there are

@@ -1,8 +1,8 @@
 """How the engine itself is doing: scheduler, event loop, configuration."""
 
 from daemon.board import BUCKETS_S
-from daemon.exposition import Family
-from daemon.metrics_families import counter, gauge, histogram
+from daemon.metrics.exposition import Family
+from daemon.metrics.families import counter, gauge, histogram
 from daemon.view import View
 
 

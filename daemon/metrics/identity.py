@@ -3,8 +3,8 @@
 import functools
 import platform
 
-from daemon.exposition import Family, block
-from daemon.metrics_families import gauge, info
+from daemon.metrics.exposition import Family, block
+from daemon.metrics.families import gauge, info
 from daemon.version import __version__
 from daemon.view import View
 

@@ -6,8 +6,8 @@ from enum import Enum, auto
 from aiohttp import HttpVersion11, web
 
 from checks.net.text import printable
-from daemon.hostguard import HostGuard
-from daemon.web_answer import closing, plain
+from daemon.web.answer import closing, plain
+from daemon.web.hostguard import HostGuard
 
 MAX_BODY_BYTES = 4096  # nothing here takes a body; some clients send a small one with POST
 RELOAD = "/-/reload"

@@ -10,19 +10,19 @@ from aiohttp import web
 
 from checks.model import Json
 from checks.net.text import printable
-from daemon.accept import wants_gzip, wants_openmetrics
 from daemon.document import Document
-from daemon.exposition import OPENMETRICS_TYPE, TEXT_TYPE
-from daemon.hostguard import HostGuard
-from daemon.metrics import Metrics
-from daemon.page import Page
+from daemon.metrics.collection import Metrics
+from daemon.metrics.exposition import OPENMETRICS_TYPE, TEXT_TYPE
 from daemon.report import encode
 from daemon.report_filter import filter_rows
 from daemon.view import View
-from daemon.web_answer import Answer, plain, response_of
-from daemon.web_body import MIN_GZIP_BYTES, compress
-from daemon.web_query import HISTORY_PARAMETERS, PAGE_PARAMETERS, STATUS_PARAMETERS, BadQueryError, parse_query
-from daemon.web_rules import RELOAD, Rules
+from daemon.web.accept import wants_gzip, wants_openmetrics
+from daemon.web.answer import Answer, plain, response_of
+from daemon.web.body import MIN_GZIP_BYTES, compress
+from daemon.web.hostguard import HostGuard
+from daemon.web.page import Page
+from daemon.web.query import HISTORY_PARAMETERS, PAGE_PARAMETERS, STATUS_PARAMETERS, BadQueryError, parse_query
+from daemon.web.rules import RELOAD, Rules
 
 MAX_IN_FLIGHT = 40  # requests answered at a time, as node_exporter does
 MAX_RENDERS = 2  # bodies made at a time: each may take megabytes

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from checks.model import CheckName, Outcome, Reason, Status
-from daemon.exposition import Family, block
-from daemon.metrics_families import Moment, entries, flag, gauge, real, succeeded
+from daemon.metrics.exposition import Family, block
+from daemon.metrics.families import Moment, entries, flag, gauge, real, succeeded
 
 MAX_SOURCES = 32  # time sources shown: a pool may hand out ever new ones
 PHASES = ("resolve", "connect", "tls", "http")

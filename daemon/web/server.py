@@ -1,4 +1,4 @@
-"""The HTTP server: listeners, limits and an orderly end. What is served is in `web_routes`. The only user of aiohttp.
+"""The HTTP server: listeners, limits and an orderly end. What is served is in `routes`. The only user of aiohttp.
 
 aiohttp's low-level server is used, not its Application: eight fixed paths need no router, and this way every answer,
 even to what is no HTTP at all, is ours. Limits keep a client from taking what the probes need, file descriptors above
@@ -15,10 +15,10 @@ from aiohttp import web
 
 from checks.net.endpoint import Endpoint
 from daemon.config.schema import Web
-from daemon.hostguard import HostGuard, configured_hosts, own_names
-from daemon.web_answer import plain
-from daemon.web_routes import Backend, Routes
-from daemon.web_sockets import WebError, bind_tcp, bind_unix, remove_own_socket
+from daemon.web.answer import plain
+from daemon.web.hostguard import HostGuard, configured_hosts, own_names
+from daemon.web.routes import Backend, Routes
+from daemon.web.sockets import WebError, bind_tcp, bind_unix, remove_own_socket
 
 __all__ = ["Backend", "Limits", "WebError", "WebServer"]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from checks.model import CheckName, Json, Outcome, Status
-from daemon.exposition import Family, Kind
+from daemon.metrics.exposition import Family, Kind
 from daemon.state import TargetState
 from daemon.view import SECOND_SEAT, View
 
