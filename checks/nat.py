@@ -209,7 +209,7 @@ def _judge(
 def _judge_silence(
     questions: dict[tuple[str, int], _Question], facts: dict[str, Json], *, egress: bool | None, timeout_s: float
 ) -> Outcome:
-    silent = len({to[0] for to in questions})
+    silent = len(questions)
     errors = [q.error for q in questions.values() if q.error is not None]
     starved = next((e for e in errors if e.reason is Reason.PROBER_STARVED), None)
     if starved is not None:

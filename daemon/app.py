@@ -106,6 +106,7 @@ class App:
         web = WebServer(self._config.web, backend)
         try:
             await web.start()
+            await self.engine.look_at_this_host()
             with self._signals():
                 async with asyncio.TaskGroup() as group:
                     roots: dict[str, Coroutine[Any, Any, object]] = {

@@ -173,7 +173,7 @@ class Board:
         state, transition = advance(self.rows.get(result.id), result, self.policy)
         self.rows[result.id] = state
         self._seen[result.id] = self._clock()
-        if result.outcome.status is Status.OK:
+        if result.accepted:
             self.ever_up.add(result.id)
         return transition
 

@@ -81,6 +81,12 @@ class Engine:
         reported = {row.result.job for row in rows}
         return len(reported) == len(self.plan.jobs) and not any(row.state is State.PENDING for row in rows)
 
+    async def look_at_this_host(self) -> None:
+        """Run the host check before all others: a host without network must not accuse what it can't reach."""
+        for job in self.plan.jobs:
+            if job.check is CheckName.HOST:
+                await self._run(job, RunKind.SCHEDULED)
+
     async def _run(self, job: Job, kind: RunKind) -> None:
         confirming = kind is RunKind.CONFIRM
         results = await self.runner.run(job, thorough=confirming or self._thorough(job), confirming=confirming)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from checks.model import CheckName, Outcome
+from checks.model import CheckName, Outcome, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +48,9 @@ class Result:
     started_at: float
     duration_s: float
     resources: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """Tell whether this shows that the target was up: it is ok because it accepted, not because it need not."""
+        outcome = self.outcome
+        return outcome.status is Status.OK and (self.check is not CheckName.TCP or bool(outcome.facts.get("accepted")))

@@ -91,7 +91,7 @@ class Store:
     def note_result(self, result: Result) -> None:
         """Keep a result for the history, and whether its row was ever up."""
         self._spells.note(result)
-        if result.outcome.status is Status.OK and result.id not in self._up:
+        if result.id not in self._up and result.accepted:
             self._up[result.id] = result.started_at
             self._up_unsaved.add(result.id)
             self.ever_up.add(result.id)

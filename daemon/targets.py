@@ -26,7 +26,6 @@ class _Wish:
     address: str
     port: int
     learned: bool  # nobody wrote this very port and address: it counts only once it was up
-    sample: bool
 
 
 def make_plan(config: Config, enabled: frozenset[CheckName]) -> Plan:
@@ -102,7 +101,7 @@ def _wishes(resource: Resource, limit: int) -> Iterator[_Wish]:
     sample = is_wide(resource.address)
     for address in concrete_addresses(resource):
         for port, ranged in ports[:limit]:
-            yield _Wish(resource, address, port, learned=ranged or sample, sample=sample)
+            yield _Wish(resource, address, port, learned=ranged or sample)
 
 
 def _ports(ranges: Iterable[PortRange]) -> Iterator[tuple[int, bool]]:
@@ -152,7 +151,7 @@ def _tcp_job(config: Config, wished: list[_Wish]) -> Job:
             require_all=any(r.addresses == "all" for r in resources),
             deny=config.probing.deny,
             allow=config.probing.allow,
-            literal_allowed=literal and not all(w.sample for w in wished),
+            literal_allowed=literal,  # every address here was written into the file
             has_policy=not permit.confirmable,
             max_addresses=config.probing.max_addresses_per_name,
             timeout_s=config.schedule.timeout,

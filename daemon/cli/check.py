@@ -1,5 +1,6 @@
 """`healthctl check`: every check once, from this host, with no daemon and without writing state."""
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -49,13 +50,15 @@ def check(  # noqa: PLR0913 - one argument for each flag
     """
     checks = _checks(ctx, only)
     timeout_s = _timeout(ctx, timeout)
-    if (network is not None or addresses) and ctx.get_parameter_source("config_path") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--network and --resource are for a run without a file: leave --config out", ctx)
     destination = Destination(output_file)
     try:
         destination.probe()
     except OSError as error:
         raise click.UsageError(f"--output-file: {error.strerror}: {error.filename}", ctx) from error
+    if (network is not None or addresses) and ctx.get_parameter_source(
+        "config_path"
+    ) is not ParameterSource.COMMANDLINE:
+        config_path = None  # these flags need no file: one that only the environment names is not read
     config = _config(config_path, network, addresses, notes=output == "table" and not only)
     if config is None:
         return EXIT_UNKNOWN
@@ -137,20 +140,22 @@ def _config(
 
     `notes`: tell what is only odd as well, to a person who looks at everything; a monitoring system has no use for it.
     """
-    from daemon.config.flags import config_for_flags  # noqa: PLC0415 - brings the YAML reader
+    from daemon.config.flags import config_for_flags, with_flags  # noqa: PLC0415 - brings the YAML reader
     from daemon.config.load import load_config  # noqa: PLC0415
+    from daemon.config.notes import proxy_warnings  # noqa: PLC0415
     from daemon.config.problems import ConfigError  # noqa: PLC0415
 
     try:
-        if network is not None or addresses:
-            loaded = config_for_flags(network, addresses)
-        else:
+        flags = config_for_flags(network, addresses) if network is not None or addresses else None
+        if flags is None:
             loaded = load_config(config_path or DEFAULT_CONFIG)
+        else:
+            loaded = with_flags(load_config(config_path), flags) if config_path else flags
     except ConfigError as error:
         for problem in error.problems:
             complain(str(problem))
         return None
-    for warning in loaded.warnings if notes else ():
+    for warning in (*loaded.warnings, *proxy_warnings(os.environ)) if notes else ():
         complain(f"note: {warning}")
     return loaded.config
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from checks.net.endpoint import parse_endpoint
+from daemon.cli.main import accept_interrupts
 from daemon.cli.nearest import safe, unknown
 from daemon.cli.output import complain
 
@@ -32,6 +33,7 @@ def demo(ctx: click.Context, fault: str | None, listen: str, *, once: bool) -> N
     except ImportError as error:
         click.echo(f"healthctl demo: {error.name} is missing; install connector-health[demo]", err=True)
         sys.exit(3)
+    accept_interrupts()
     with tempfile.TemporaryDirectory(prefix="connector-health-demo-") as directory:
         show = Show(Path(directory), listen=str(endpoint), say=click.echo)
         if fault is not None and fault not in show.lab.faults:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 
 from checks.model import CheckName
+from daemon.cli.main import accept_interrupts
 from daemon.cli.progress import Progress
 from daemon.cli.terminal import fancy
 from daemon.config.schema import Config
@@ -20,6 +21,7 @@ def look(
     config: Config, *, only: frozenset[CheckName] | None, resources: tuple[str, ...], timeout_s: float | None
 ) -> View:
     """Run every check once and return the view; blocks until done, at most `timeout_s` seconds."""
+    accept_interrupts()
     configure("logfmt", "warning", sys.stderr)
     return asyncio.run(_look(config, only, resources, timeout_s))
 

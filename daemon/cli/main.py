@@ -6,8 +6,9 @@ traceback either.
 
 import contextlib
 import os
+import signal
 import sys
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from daemon.cli.exits import EXIT_UNKNOWN
 
@@ -15,6 +16,7 @@ from daemon.cli.exits import EXIT_UNKNOWN
 def main() -> int:
     """Run `healthctl` with the process's arguments and return its exit code: 0, 1, 2 or 3."""
     sys.excepthook = _fault
+    signal.signal(signal.SIGINT, _interrupted_early)
     try:
         _open_streams()
         from daemon.cli.group import invoke  # noqa: PLC0415 - under the guard
@@ -45,10 +47,18 @@ def _open_streams() -> None:
             getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
+def accept_interrupts() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt from here on: what was to be imported has been, and there is work to undo."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _interrupted_early(_: int, __: FrameType | None) -> None:
+    """End at once. An exception raised in the middle of an import can be swallowed there, or come out as another."""
+    os._exit(interrupted())
+
+
 def interrupted() -> int:
     """Say that the run was cut short by Ctrl-C; a second one while the interpreter shuts down is ignored."""
-    import signal  # noqa: PLC0415 - only then
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write("healthctl: interrupted\n")

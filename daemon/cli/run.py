@@ -3,6 +3,7 @@
 import click
 
 from checks.net.endpoint import Endpoint, parse_endpoint
+from daemon.cli.main import accept_interrupts
 from daemon.cli.nearest import safe
 from daemon.cli.options import DEFAULT_CONFIG, config_option
 
@@ -38,6 +39,7 @@ def run(
     from daemon.app import run as run_daemon  # noqa: PLC0415 - the whole daemon: --help and completion do without
     from daemon.logs import configure  # noqa: PLC0415
 
+    accept_interrupts()
     configure("json" if log_format == "json" else "logfmt", log_level)
     return run_daemon(config_path or DEFAULT_CONFIG, listen=endpoints, web_config_file=web_config_file)
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence as Flags
 from dataclasses import replace
 
+import msgspec
+
 from checks.net.endpoint import is_address
 from daemon.config.addresses import parse_resource_address
 from daemon.config.load import Loaded, convert_nodes
@@ -36,6 +38,18 @@ def config_for_flags(network: str | None, resources: Flags[str]) -> Loaded:
     except ConfigError as error:
         raise ConfigError([_in_flag(problem, list(flags.values())) for problem in error.problems]) from None
     return replace(loaded, warnings=tuple(_in_flag(problem, list(flags.values())) for problem in loaded.warnings))
+
+
+def with_flags(loaded: Loaded, flags: Loaded) -> Loaded:
+    """Return a file's configuration with what the flags name in place of its network and its Resources."""
+    config = loaded.config
+    network = flags.config.connector.network or config.connector.network
+    config = msgspec.structs.replace(
+        config,
+        connector=msgspec.structs.replace(config.connector, network=network),
+        resources=flags.config.resources or config.resources,
+    )
+    return replace(loaded, config=config)
 
 
 def _split(flag: str) -> tuple[str, list[str]]:

@@ -132,6 +132,9 @@ def _alertmanager(alertmanager: schema.Alertmanager) -> Iterator[Finding]:
 
 
 def _web(web: schema.Web) -> Iterator[Finding]:
+    for index, endpoint in enumerate(web.listen):
+        if not endpoint.literal and endpoint.host != "localhost":
+            yield ("listen", index), f"a name, got {endpoint.host}, expected an IP address of this host, or localhost"
     # The kernel's limit for the path of a unix socket is 108 bytes with the final NUL (unix(7)).
     if web.socket and len(web.socket.encode()) > 107:
         yield ("socket",), f"too long for a unix socket, got {len(web.socket.encode())} bytes, expected at most 107"

@@ -228,9 +228,10 @@ def test_target_seconds_are_of_resources_only(board: Board, clock: Clock) -> Non
 
 
 def test_ever_up_has_what_was_ok_once(board: Board) -> None:
-    """A row that was ok stays known as such, also when the row is gone; a warning is not enough."""
+    """A row that accepted stays known as such, also when it is gone; what may be closed, or only warned, does not."""
     board.load([make_job(), OTHER])
     board.record([make_result("w", 1.0)])
+    board.record([make_result("x", 2.0)])
     board.record([make_result("o", 1.0, OTHER)])
     board.load([])
     assert board.ever_up == {"tcp:b:1"}

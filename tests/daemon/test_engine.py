@@ -289,3 +289,13 @@ async def test_settled_when_nothing_is_pending() -> None:
         assert not made.engine.settled
         await asyncio.sleep(CONFIRM_S + SLACK_S)
         assert made.engine.settled
+
+
+@pytest.mark.looptime
+async def test_this_host_is_looked_at_before_all_else() -> None:
+    """At start the host check has its row before any Resource is asked: a host without network accuses nobody."""
+    text = ONE_PORT + "checks: {resolver: false, control_plane: false, connector: false}\n"
+    made = Rig(config(text))
+    await made.engine.look_at_this_host()
+    assert [job_id for _, job_id, _, _ in made.runner.runs] == ["host:network"]
+    assert "host:network" in made.board.rows

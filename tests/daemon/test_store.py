@@ -230,3 +230,12 @@ async def test_transitions_are_kept_and_idempotent(tmp_path: Path, caplog: pytes
     with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as db:
         assert db.execute("SELECT * FROM change").fetchall() == [(2.0, ID, "ok", "pending")]
     assert caplog.text == ""
+
+
+async def test_what_need_not_accept_was_never_up(tmp_path: Path) -> None:
+    """A port that is ok because it may be closed (`expect: any`, `down`) is not remembered as up."""
+    async with opened(tmp_path / "state.db") as store:
+        note(store, "x")
+        assert store.ever_up == set()
+        note(store, "o", 30.0)
+        assert store.ever_up == {ID}

@@ -119,12 +119,12 @@ def test_half_open_only_ports_are_not_allowed() -> None:
 
 
 def test_literal_in_the_file_is_exempt_from_deny() -> None:
-    """A literal address is allowed by being written as an address; a sample of a CIDR is not."""
+    """A literal address is allowed by being written into the file, as an address or as a sample."""
     found = _jobs("""
   - {name: A, address: 127.0.0.1, tcp: [80]}
   - {name: B, address: 127.0.0.0/8, samples: [127.0.0.2], tcp: [80]}""")
     assert _spec(found["tcp:127.0.0.1:80"]).literal_allowed
-    assert not _spec(found["tcp:127.0.0.2:80"]).literal_allowed
+    assert _spec(found["tcp:127.0.0.2:80"]).literal_allowed
 
 
 def test_ipv6_target_is_bracketed() -> None:

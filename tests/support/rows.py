@@ -10,13 +10,15 @@ LETTERS = {
     "u": (Status.UNKNOWN, Reason.PROBER_STARVED),
     "d": (Status.SKIPPED, Reason.DEPENDENCY_FAILED),
     "n": (Status.SKIPPED, Reason.NOT_PROBEABLE),
+    "x": (Status.OK, None),
 }
 
 
 def outcome(letter: str) -> Outcome:
-    """Make an outcome: o(k) w(arning) c(ritical) u(nknown) d(ependency failed) n(ot probeable)."""
+    """Make an outcome: o(k) w(arning) c(ritical) u(nknown) d(ependency failed) n(ot probeable) x (ok, but not up)."""
     status, reason = LETTERS[letter]
-    return Outcome(status=status, reason=reason, summary=f"seen {letter}")
+    facts = {"accepted": ("127.0.0.1",)} if letter == "o" else {}
+    return Outcome(status=status, reason=reason, summary=f"seen {letter}", facts=facts)
 
 
 def make_job(

@@ -271,3 +271,30 @@ def test_every_check_can_be_asked_for() -> None:
     """--only knows each check by its contract name."""
     done = healthctl("check", "--only", "all", "--network", "acme")
     assert all(check in done.stderr for check in CheckName)
+
+
+def test_resource_flags_take_the_rest_from_a_file_that_is_named(tmp_path: Path, listener: str, closed: str) -> None:
+    """With --config the file's settings hold for the addresses of --resource; its own Resources are left alone."""
+    down = closed.split(":")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "connector: {name: from-file}\nschedule: {confirm: {interval: 1ms}}\n"
+        f"resources: [{{name: Wiki, address: {down[0]}, tcp: [{down[1]}]}}]\n"
+    )
+    whole = _json("--only", "tcp", "--config", str(config), "--resource", listener)
+    assert whole["connector"] == "from-file"
+    assert [row["id"] for row in whole["checks"]] == [f"tcp:{listener}"]
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("conector: {}\n")
+    environment = {"CONNECTOR_HEALTH_CONFIG": str(broken)}
+    done = healthctl("check", "--only", "tcp", "--resource", listener, env=environment)
+    assert done.returncode == 0, "the flags need no file: the one of the environment is not read"
+
+
+def test_proxy_variables_are_reported(listener: str) -> None:
+    """Who has set a proxy is told that no connection uses it; its value may hold a password and is not shown."""
+    done = healthctl("check", "--resource", listener, "--only", "tcp", env={"https_proxy": "http://u:secret@p:1"})
+    assert done.stderr == "", "a narrowed table is for a script"
+    done = healthctl("config", "check", "--config", "/dev/null", env={"https_proxy": "http://u:secret@p:1"})
+    assert "https_proxy is set and ignored" in done.stderr
+    assert "secret" not in done.stderr

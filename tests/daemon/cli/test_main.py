@@ -154,6 +154,34 @@ def test_a_narrow_encoding_shows_escapes(tmp_path: Path) -> None:
     assert "(B\\xfccher)" in healthctl(*arguments, env={"PYTHONIOENCODING": "ascii"}).stdout
 
 
+INTERRUPTED_IMPORT = """
+import signal, sys
+class Descriptor:
+    def __set_name__(self, owner, name):
+        signal.raise_signal(signal.SIGINT)
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == "daemon.cli.group":
+            type("Owner", (), {"descriptor": Descriptor()})
+sys.meta_path.insert(0, Finder())
+from daemon.cli.main import main
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_in_the_middle_of_an_import_ends_it() -> None:
+    """Where Python would make another exception of it, or swallow it, Ctrl-C ends the command all the same."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+        env=environment(),
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "healthctl: interrupted\n")
+
+
 def test_ctrl_c_leaves_no_traceback_and_no_file(tmp_path: Path) -> None:
     """Ctrl-C in the middle of a check ends with 3 and one line; no half result is left behind."""
     with silent_nameserver() as server:
