@@ -1,5 +1,6 @@
 """A real Prometheus scrapes the daemon: what it sees is what the presence rules promise, in a format without a flaw."""
 
+import contextlib
 import http.client
 import json
 import urllib.parse
@@ -12,7 +13,7 @@ from tests.support.cli import healthctl
 from tests.support.demo_lab import RunningLab, running_lab
 from tests.support.exposed import Series, lint, series, values
 from tests.support.process import Process, daemon, quiet_port
-from tests.support.servers import accepts, require, running
+from tests.support.servers import require, running
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 UP = "connector_health_resource_tcp_up"
@@ -23,6 +24,14 @@ class Prometheus:
 
     def __init__(self, port: int) -> None:
         self.port = port
+
+    def ready(self) -> bool:
+        """Tell whether it answers queries: it listens, and answers 503, before it can."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        with contextlib.closing(connection), contextlib.suppress(OSError):
+            connection.request("GET", "/-/ready")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        return False
 
     def query(self, expression: str) -> dict[frozenset[tuple[str, str]], float]:
         """Return an instant vector: values by labels."""
@@ -65,8 +74,9 @@ def prometheus(watched: Process, tmp_path_factory: pytest.TempPathFactory) -> It
     )
     argv = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}"]  # fmt: skip
-    with running(argv, folder / "prometheus.log", lambda: accepts(port)):
-        yield Prometheus(port)
+    made = Prometheus(port)
+    with running(argv, folder / "prometheus.log", made.ready):
+        yield made
 
 
 def test_scrape_succeeds_and_shows_the_verdicts(watched: Process, prometheus: Prometheus) -> None:
