@@ -97,9 +97,16 @@ def action(found: Findings) -> str:
         return f"Compare the sources below and remove the wrong one; a third source makes a majority.{by_hand}"
     if _left_alone(found):
         return "Add time servers of your own under clock.servers: these do not want to be asked so often."
+    return f"{_missing(found, state)} Each source's `state` in the facts says why it was not used.{by_hand}"
+
+
+def _missing(found: Findings, state: str) -> str:
+    """Say what would make a source usable."""
+    if found.sources and all(source.kind is Kind.CONTROLLER for source in found.sources):
+        return "Only the Controller's Date was asked: see its control_plane row, or name servers under clock.servers."
     return (
         "Allow UDP port 123 from this host to its time servers, or list servers that it can reach under clock.servers"
-        f" (see {state}). Each source's `state` in the facts says why it was not used.{by_hand}"
+        f" (see {state})."
     )
 
 

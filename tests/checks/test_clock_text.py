@@ -75,3 +75,21 @@ def test_action_speaks_of_the_daemon_that_runs(daemon: str | None, words: tuple[
     text = action(found)
     assert all(word in text for word in words)
     assert "curl -sI 'https://a.example/x y;z'" in text
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        ((Kind.CONTROLLER,), "see its control_plane row"),
+        ((Kind.NTP,), "Allow UDP port 123"),
+        ((Kind.NTP, Kind.CONTROLLER), "Allow UDP port 123"),
+        ((), "Allow UDP port 123"),
+    ],
+)
+def test_action_asks_for_what_was_missing(kinds: tuple[Kind, ...], words: str) -> None:
+    """Who asks no time server is not told to let its questions through."""
+    sources = [source(None, "rejected: tls_untrusted", kind) for kind in kinds]
+    verdict = judge(sources, max_offset_s=5, warn_offset_s=1)
+    text = action(Findings(verdict=verdict, sources=sources, max_offset_s=5))
+    assert words in text
+    assert ("UDP port 123" in text) is ("UDP port 123" in words)
