@@ -1,10 +1,10 @@
 """`check -o table`: from this host outwards, one line a row; what is broken is told in full, what is fine is not."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
 from checks.model import CheckName, Reason, Status
+from daemon.advice import split_action
 from daemon.cli.nearest import safe
 from daemon.cli.paper import Paper, cell
 from daemon.cli.phrases import EVENT_WORDS, NOTES, is_problem
@@ -35,8 +35,6 @@ _STYLES = {
     Status.UNKNOWN: "magenta",
     Status.SKIPPED: "dim",
 }
-_BY_HAND = re.compile(r"\s*\b(?:Repeat(?: it)?(?: by hand)?(?: on this host)?|By hand): (?P<commands>.+)$")
-"""How an action introduces the command that repeats the observation; it is set on a line of its own."""
 
 
 def render(whole: Document, *, width: int | None = None, colour: bool = False) -> str:
@@ -146,27 +144,16 @@ class _Table:
             names = ", ".join(safe(name) for name in row["resources"])
             event = EVENT_WORDS.get(row["event"] or "")
             paper.paragraph(f'Users of {names} meet "{event}"' if event else f"Resource: {names}", lead=indent)
-        advice, by_hand = split_action(safe(row["action"]))
-        if advice and advice not in self._advised:
-            self._advised.add(advice)
+        advice = split_action(safe(row["action"]))
+        if advice.text and advice.text not in self._advised:
+            self._advised.add(advice.text)
             start = paper.count
-            paper.paragraph(advice, lead=f"{indent}ACTION  ")
+            paper.paragraph(advice.text, lead=f"{indent}ACTION  ")
             paper.restyle(start, "ACTION", "bold")
-        for command in by_hand:
+        for command in advice.commands:
             start = paper.count
             paper.line(f"{indent}REPEAT  {command}")
             paper.restyle(start, "REPEAT", "bold")
-
-
-def split_action(action: str) -> tuple[str, tuple[str, ...]]:
-    """Split an action into the advice and the commands that repeat the observation by hand; either may be empty."""
-    found = _BY_HAND.search(action)
-    if not found:
-        return action, ()
-    commands = found["commands"]
-    if commands.startswith("`") and commands.endswith("`"):
-        return action[: found.start()].rstrip(), tuple(commands[1:-1].split("` or `"))
-    return action[: found.start()].rstrip(), (commands,)
 
 
 def _word(status: Status) -> str:

@@ -3,7 +3,6 @@
 import base64
 import datetime as dt
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from urllib.parse import urlencode
 import jinja2
 
 from checks.model import CheckName, Event, Status
+from daemon.advice import Advice, split_action
 from daemon.document import Document, Row
 from daemon.state import State
 
@@ -40,19 +40,6 @@ _HELD = {
 }
 _SILENT = frozenset({(Status.WARNING, State.OK), (Status.SKIPPED, State.UNKNOWN)})
 """Pairs of status and state of which the state's own words would only confuse: a warning is not a failure."""
-_BY_HAND = re.compile(
-    r"^(?P<advice>.*?)\s*(?:\b\w+(?: it)? )?\bby hand(?: on this host)?: (?P<command>.+?)(?:\. (?P<more>[A-Z].*)|\.?)$",
-    re.IGNORECASE,
-)
-"""How an action introduces the command that repeats the observation; it is set on a line of its own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
-    """An action in two parts: what to do, and the command that shows the same by hand (empty when there is none)."""
-
-    text: str
-    command: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,15 +94,6 @@ class Page:
             rows=[_line(row, now) for row in rows[:MAX_ROWS]],
             rows_left=max(0, len(rows) - MAX_ROWS),
         )
-
-
-def split_action(action: str) -> Advice:
-    """Take the command to repeat an observation out of an action."""
-    found = _BY_HAND.match(action)
-    if found is None:
-        return Advice(text=action, command="")
-    text = " ".join(part for part in (found["advice"], found["more"]) if part)
-    return Advice(text=text, command=found["command"].replace("`", ""))
 
 
 def ago(seconds: float) -> str:

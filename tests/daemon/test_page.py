@@ -14,7 +14,7 @@ import pytest
 from checks.model import Event, Outcome, Reason, Status
 from daemon.config.schema import Resource
 from daemon.report import report
-from daemon.web.page import MAX_ROWS, Advice, Page, ago, split_action
+from daemon.web.page import MAX_ROWS, Page, ago
 from tests.support.office import office, seen
 from tests.support.views import Stage, plain_job, tcp_job
 
@@ -165,26 +165,6 @@ def test_contrast() -> None:
         for name in ("text", "faint", "link", "critical", "warning", "unknown", "ok", "skipped"):
             for ground in ("page", "box"):
                 assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
-
-
-@pytest.mark.parametrize(
-    ("action", "advice"),
-    [
-        ("", Advice(text="", command="")),
-        ("Do this.", Advice(text="Do this.", command="")),
-        (
-            "Do this. Repeat it by hand on this host: nc -vz 10.1.2.3 1",
-            Advice(text="Do this.", command="nc -vz 10.1.2.3 1"),
-        ),
-        ("Restart it. By hand: `chronyc -n sources`", Advice(text="Restart it.", command="chronyc -n sources")),
-        ("Ask it by hand: dig @10.0.0.3 a A. Is it meant?", Advice(text="Is it meant?", command="dig @10.0.0.3 a A")),
-        ("Compare by hand: dig @a x; dig @b x", Advice(text="", command="dig @a x; dig @b x")),
-        ("Ask it by hand: dig @10.0.0.3 a A.", Advice(text="", command="dig @10.0.0.3 a A")),
-    ],
-)
-def test_split_action(action: str, advice: Advice) -> None:
-    """The command stands alone, to be copied whole."""
-    assert split_action(action) == advice
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from checks.model import CheckName, Event, Reason, Status
-from daemon.cli.render_table import render, split_action
+from daemon.cli.render_table import render
 from daemon.report import document
 from tests.support.reports import head, office, row, sound_host
 
@@ -16,7 +17,10 @@ CRITICAL_ROW = (Status.CRITICAL, Reason.REFUSED)
 @pytest.mark.parametrize(("name", "width"), [("plain", None), ("80", 80), ("120", 120)])
 def test_table_looks_as_it_was_approved(name: str, width: int | None) -> None:
     """The whole table, plain and at two widths, is the one that a person looked at."""
-    assert render(office(), width=width) == (DATA / f"office-{name}.txt").read_text()
+    golden = DATA / f"office-{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(render(office(), width=width))
+    assert render(office(), width=width) == golden.read_text()
 
 
 def test_colour_changes_no_letter() -> None:
@@ -117,19 +121,3 @@ def test_a_second_seat_is_told_apart() -> None:
     text = render(whole)
     assert "nameserver 10.0.0.2 from this host" in text
     assert "from the Connector's place in the network" in text
-
-
-@pytest.mark.parametrize(
-    ("action", "expected"),
-    [
-        ("", ("", ())),
-        ("Start it.", ("Start it.", ())),
-        ("Start it. Repeat it by hand on this host: nc -vz a 1", ("Start it.", ("nc -vz a 1",))),
-        ("Repeat: dig a A", ("", ("dig a A",))),
-        ("Look with `ss -ltn`. Repeat: nc -vz a 1", ("Look with `ss -ltn`.", ("nc -vz a 1",))),
-        ("Fix it. By hand: `chronyd -Q` or `date -u; curl x`", ("Fix it.", ("chronyd -Q", "date -u; curl x"))),
-    ],
-)
-def test_the_command_is_taken_out_of_the_action(action: str, expected: tuple[str, tuple[str, ...]]) -> None:
-    """Whatever the wording, what can be copied stands on a line of its own."""
-    assert split_action(action) == expected
