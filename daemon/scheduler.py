@@ -17,17 +17,12 @@ from daemon.board import Histogram
 from daemon.jobs import Job
 from daemon.phase import first_slot, slot_from
 
-__all__ = ["START_SPREAD_S", "TICK_S", "Limits", "RunKind", "Scheduler", "rate_needed"]
+__all__ = ["START_SPREAD_S", "TICK_S", "Limits", "RunKind", "Scheduler"]
 
 START_SPREAD_S = 10.0  # first runs come within this: soon enough for who waits after a start, no burst for the network
 START_HEADROOM = 1.25  # first runs use less than all of `max_rate`: with all of it, chance makes ever longer queues
 
 _Alarm = tuple[float, int, Entry, RunKind, int]  # when, order of asking, whose, why, for which version of it
-
-
-def rate_needed(jobs: Iterable[Job]) -> float:
-    """Return how many TCP connections a second these jobs open on average; more than `max_rate` can't be scheduled."""
-    return sum(job.connections / job.interval_s for job in jobs if job.fixed is None)
 
 
 class Scheduler:

@@ -11,8 +11,6 @@ from daemon.config.problems import ConfigError, Problem
 from daemon.config.rules import check_rules
 from daemon.config.schema import Config
 
-DEFAULT_FILE = "/etc/connector-health/config.yaml"
-
 
 @dataclass(frozen=True, slots=True)
 class Loaded:

@@ -1,10 +1,7 @@
 """The stub resolver: hosts file, search list, order of nameservers, bounds in time, shared questions."""
 
-import contextlib
 import errno
 import socket
-from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import dns.message
 import dns.rcode
@@ -16,55 +13,19 @@ from checks.net.endpoint import Endpoint
 from checks.net.resolvconf import Settings
 from checks.net.seat import Resolver, open_socket
 from checks.net.stub import StubResolver, candidates
-from tests.support.nameservers import OnUdp, Scripted, Send, reply, says, scripted, silent
+from tests.support.nameservers import OnUdp, Send, says, silent
 from tests.support.servers import free_port
+from tests.support.stubs import FixedSettings, serving, stub, zone
 
 SHORT_S = 0.3
-
-
-class _Fixed:
-    """Settings that a test changes by hand."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    def current(self) -> Settings:
-        return self.settings
-
-
-def _resolver(*nameservers: Endpoint, timeout_s: float = 5.0, **more: object) -> StubResolver:
-    settings = replace(Settings(nameservers=nameservers), **more)  # type: ignore[arg-type]
-    return StubResolver(_Fixed(settings), open_socket, timeout_s)
-
-
-def _zone(records: dict[str, str]) -> OnUdp:
-    """Answer from "NAME TYPE" → data; another type of a known name is empty, another name does not exist."""
-    known = {key.split()[0] for key in records}
-
-    def on_udp(query: dns.message.Message, send: Send) -> None:
-        question = query.question[0]
-        name, kind = question.name.to_text(), question.rdtype.name
-        data = records.get(f"{name} {kind}")
-        if data:
-            send(reply(query, f"{name} 60 IN {kind} {data}"))
-        else:
-            send(reply(query, rcode=dns.rcode.NOERROR if name in known else dns.rcode.NXDOMAIN))
-
-    return on_udp
-
-
-@contextlib.asynccontextmanager
-async def _serving(*scripts: OnUdp) -> AsyncIterator[list[Scripted]]:
-    async with contextlib.AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(scripted(script)) for script in scripts]
 
 
 def _closed() -> Endpoint:
     return Endpoint("127.0.0.1", free_port(socket.SOCK_DGRAM))
 
 
-A = _zone({"db.test. A": "10.0.0.1"})
-B = _zone({"db.test. A": "10.0.0.2"})
+A = zone({"db.test. A": "10.0.0.1"})
+B = zone({"db.test. A": "10.0.0.2"})
 NEGATIVE = says(rcode=dns.rcode.NXDOMAIN)
 REFUSING = says(rcode=dns.rcode.REFUSED)
 FAILING = says(rcode=dns.rcode.SERVFAIL)
@@ -72,14 +33,14 @@ FAILING = says(rcode=dns.rcode.SERVFAIL)
 
 def test_is_a_resolver() -> None:
     """The stub resolver fits where a seat wants a resolver."""
-    resolver: Resolver = _resolver()
+    resolver: Resolver = stub()
     assert resolver.nameservers == ()
 
 
 @pytest.mark.parametrize("name", ["10.1.2.3", "fd00::1"])
 async def test_literal_address_is_itself(name: str) -> None:
     """A literal address needs no nameserver."""
-    resolver = _resolver(_closed())
+    resolver = stub(_closed())
     resolution = await resolver.resolve(name)
     assert (resolution.addresses, resolution.reason) == ((name,), None)
     assert (await resolver.lookup(name, thorough=True, first=0)).local == (name,)
@@ -87,7 +48,7 @@ async def test_literal_address_is_itself(name: str) -> None:
 
 async def test_hosts_file_comes_first() -> None:
     """A name in the hosts file, whatever its case, is not asked for; IPv4 alone when there is one."""
-    resolver = _resolver(_closed(), hosts={"db.test": ("10.0.0.9", "fd00::9"), "six.test": ("fd00::6",)})
+    resolver = stub(_closed(), hosts={"db.test": ("10.0.0.9", "fd00::9"), "six.test": ("fd00::6",)})
     assert (await resolver.resolve("DB.test")).addresses == ("10.0.0.9",)
     assert (await resolver.resolve("six.test")).addresses == ("fd00::6",)
     lookup = await resolver.lookup("db.test", thorough=True, first=0)
@@ -110,15 +71,15 @@ def test_candidates(name: str, ndots: int, expected: list[str]) -> None:
     assert candidates(name, Settings(search=("a.test", "b.test"), ndots=ndots)) == expected
 
 
-@pytest.mark.parametrize("first", [NEGATIVE, REFUSING, FAILING, _zone({"db.a.test. TXT": "x"})])
+@pytest.mark.parametrize("first", [NEGATIVE, REFUSING, FAILING, zone({"db.a.test. TXT": "x"})])
 async def test_candidates_are_tried_until_an_address(first: OnUdp) -> None:
     """An answer without an address leads to the next candidate, whatever its code."""
 
     def on_udp(query: dns.message.Message, send: Send) -> None:
         (B if query.question[0].name.to_text() == "db.test." else first)(query, send)
 
-    async with _serving(on_udp) as (server,):
-        resolver = _resolver(server.endpoint, search=("a.test", "test"))
+    async with serving(on_udp) as (server,):
+        resolver = stub(server.endpoint, search=("a.test", "test"))
         resolution = await resolver.resolve("db")
         lookup = await resolver.lookup("db", thorough=True, first=0)
     assert resolution.addresses == ("10.0.0.2",)
@@ -128,23 +89,23 @@ async def test_candidates_are_tried_until_an_address(first: OnUdp) -> None:
 @pytest.mark.parametrize("ndots", [0, 1], ids=["asked first", "asked last"])
 async def test_failure_is_that_of_the_name_as_it_is(ndots: int) -> None:
     """When no candidate has an address, what is reported is the name as it was written."""
-    async with _serving(_zone({"db. TXT": "x"})) as (server,):
-        resolution = await _resolver(server.endpoint, search=("a.test",), ndots=ndots).resolve("db")
+    async with serving(zone({"db. TXT": "x"})) as (server,):
+        resolution = await stub(server.endpoint, search=("a.test",), ndots=ndots).resolve("db")
     assert resolution.reason is Reason.NO_ADDRESS
 
 
 async def test_too_long_candidate_is_left_out() -> None:
     """A suffix that makes the name longer than DNS allows is passed over."""
     name = ".".join(["x" * 60] * 4)
-    async with _serving(says(f"{name}. 60 IN A 10.0.0.1")) as (server,):
-        resolution = await _resolver(server.endpoint, search=("y" * 30,), ndots=9).resolve(name)
+    async with serving(says(f"{name}. 60 IN A 10.0.0.1")) as (server,):
+        resolution = await stub(server.endpoint, search=("y" * 30,), ndots=9).resolve(name)
     assert resolution.addresses == ("10.0.0.1",)
     assert len(server.asked) == 1
 
 
 async def test_impossible_name_does_not_exist() -> None:
     """A text that can't be a DNS name has no address, and no nameserver is asked."""
-    resolver = _resolver(_closed())
+    resolver = stub(_closed())
     resolution = await resolver.resolve("a..b")
     assert resolution.reason is Reason.NXDOMAIN
     assert "can't be a DNS name" in resolution.evidence
@@ -159,7 +120,7 @@ async def test_impossible_name_does_not_exist() -> None:
         ([REFUSING, B], ("10.0.0.2",), None, [1, 1]),
         ([silent, B], ("10.0.0.2",), None, [1, 1]),
         ([NEGATIVE, B], (), Reason.NXDOMAIN, [1, 0]),
-        ([_zone({"db.test. TXT": "x"}), B], (), Reason.NO_ADDRESS, [2, 0]),
+        ([zone({"db.test. TXT": "x"}), B], (), Reason.NO_ADDRESS, [2, 0]),
         ([silent, FAILING], (), Reason.SERVFAIL, [1, 1]),
         ([silent, silent, A], (), Reason.TIMEOUT, [1, 1, 0]),
         ([FAILING, REFUSING, A], ("10.0.0.1",), None, [1, 1, 1]),
@@ -169,8 +130,8 @@ async def test_order_of_nameservers(
     scripts: list[OnUdp], addresses: tuple[str, ...], reason: Reason | None, asked: list[int]
 ) -> None:
     """The next nameserver is asked only when the last settled nothing, and two time-outs are the bound."""
-    async with _serving(*scripts) as servers:
-        resolver = _resolver(*(server.endpoint for server in servers), timeout_s=SHORT_S)
+    async with serving(*scripts) as servers:
+        resolver = stub(*(server.endpoint for server in servers), timeout_s=SHORT_S)
         resolution = await resolver.resolve("db.test")
         assert [len(server.asked) for server in servers] == asked
     assert (resolution.addresses, resolution.reason) == (addresses, reason)
@@ -178,8 +139,8 @@ async def test_order_of_nameservers(
 
 async def test_closed_nameserver_is_passed_at_once() -> None:
     """A nameserver that nobody runs any more costs no time-out."""
-    async with _serving(A) as (server,):
-        resolution = await _resolver(_closed(), server.endpoint, timeout_s=3600).resolve("db.test")
+    async with serving(A) as (server,):
+        resolution = await stub(_closed(), server.endpoint, timeout_s=3600).resolve("db.test")
     assert resolution.addresses == ("10.0.0.1",)
 
 
@@ -194,17 +155,17 @@ async def test_closed_nameserver_is_passed_at_once() -> None:
 )
 async def test_aaaa_only_without_a(records: dict[str, str], addresses: tuple[str, ...], kinds: list[str]) -> None:
     """AAAA is asked only when the name exists without an A record."""
-    async with _serving(_zone(records)) as (server,):
-        resolution = await _resolver(server.endpoint).resolve("db.test")
+    async with serving(zone(records)) as (server,):
+        resolution = await stub(server.endpoint).resolve("db.test")
     assert resolution.addresses == addresses
     assert [kind for _, _, kind in server.asked] == kinds
 
 
 async def test_thorough_lookup_asks_everyone() -> None:
     """`thorough` asks all nameservers, and the answers keep the order of the settings."""
-    async with _serving(silent, A, NEGATIVE, FAILING) as servers:
+    async with serving(silent, A, NEGATIVE, FAILING) as servers:
         endpoints = tuple(server.endpoint for server in servers)
-        resolver = _resolver(*endpoints, timeout_s=SHORT_S)
+        resolver = stub(*endpoints, timeout_s=SHORT_S)
         lookup = await resolver.lookup("db.test", thorough=True, first=0)
     assert tuple(answer.nameserver for answer in lookup.answers) == endpoints == resolver.nameservers
     assert [answer.klass for answer in lookup.answers] == [
@@ -222,23 +183,23 @@ async def test_thorough_lookup_asks_side_by_side() -> None:
             for one in held:
                 A(*one)
 
-    async with _serving(on_udp, on_udp, on_udp) as servers:
-        lookup = await _resolver(*(s.endpoint for s in servers)).lookup("db.test", thorough=True, first=0)
+    async with serving(on_udp, on_udp, on_udp) as servers:
+        lookup = await stub(*(s.endpoint for s in servers)).lookup("db.test", thorough=True, first=0)
     assert [answer.klass for answer in lookup.answers] == [AnswerClass.ADDRESS] * 3
 
 
 async def test_rotation_goes_round() -> None:
     """Without `thorough` one nameserver is asked: number `first`, counted round and round."""
-    async with _serving(A, B) as servers:
-        resolver = _resolver(*(server.endpoint for server in servers))
+    async with serving(A, B) as servers:
+        resolver = stub(*(server.endpoint for server in servers))
         found = [(await resolver.lookup("db.test", thorough=False, first=first)).answers for first in range(4)]
     assert [answer.addresses[0] for (answer,) in found] == ["10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.2"]
 
 
 async def test_changed_settings_count_at_once() -> None:
     """The settings are read for each lookup: a new resolv.conf needs no restart."""
-    async with _serving(A, B) as (one, two):
-        source = _Fixed(Settings(nameservers=(one.endpoint,)))
+    async with serving(A, B) as (one, two):
+        source = FixedSettings(Settings(nameservers=(one.endpoint,)))
         resolver = StubResolver(source, open_socket, 5)
         before = await resolver.resolve("db.test")
         source.settings = Settings(nameservers=(two.endpoint,))
@@ -248,7 +209,7 @@ async def test_changed_settings_count_at_once() -> None:
 
 async def test_unreadable_settings_are_ignorance() -> None:
     """Without any known nameserver nothing is said about the name."""
-    resolver = _resolver(problems=("/etc/resolv.conf can't be read: Permission denied",))
+    resolver = stub(problems=("/etc/resolv.conf can't be read: Permission denied",))
     resolution = await resolver.resolve("db.test")
     assert resolution.reason is Reason.PERMISSION_DENIED
     assert "Permission denied" in resolution.evidence
@@ -262,7 +223,7 @@ async def test_starved_is_not_the_names_fault() -> None:
     def starved(_family: int, _kind: int) -> socket.socket:
         raise OSError(errno.EMFILE, "too many open files")
 
-    resolver = StubResolver(_Fixed(Settings()), starved, SHORT_S)
+    resolver = StubResolver(FixedSettings(Settings()), starved, SHORT_S)
     assert (await resolver.resolve("db.test")).reason is Reason.PROBER_STARVED
     lookup = await resolver.lookup("db.test", thorough=True, first=0)
     assert lookup.answers[0].klass is AnswerClass.UNASKED

@@ -97,10 +97,13 @@ async def test_begins_and_ends_in_good_order(tmp_path: Path, port: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signal_ends(number: signal.Signals, tmp_path: Path, port: int) -> None:
-    """SIGTERM and SIGINT end `run`."""
-    options = _options(_one(tmp_path, port))
-    async with asyncio.timeout(20), running_app(options):
+    """SIGTERM and SIGINT end `run`, before anybody else stops it."""
+    options, heard = _options(_one(tmp_path, port)), Heard()
+    async with asyncio.timeout(20), running_app(options, heard):
         signal.raise_signal(number)
+        while "STOPPING=1" not in heard.said:  # noqa: ASYNC110 - the notifier is told, nobody awaits it
+            await asyncio.sleep(0)
+    assert heard.said[-1] == "STOPPING=1"
 
 
 class _Ends(Notifier):

@@ -8,7 +8,7 @@ import pytest
 
 from daemon.jobs import Job
 from daemon.phase import phase
-from daemon.scheduler import START_SPREAD_S, Limits, RunKind, Scheduler, rate_needed
+from daemon.scheduler import START_SPREAD_S, Limits, RunKind, Scheduler
 from tests.support.scheduling import ROOM, SLACK_S, Probe, job, scheduling, unconfirmable
 
 
@@ -214,11 +214,6 @@ async def test_lag_is_observed_for_each_start() -> None:
         await asyncio.sleep(60)
         assert sum(scheduler.lag.counts) == len(probe.starts)
         assert sum(scheduler.lag.counts[:4]) == len(probe.starts)
-
-
-def test_rate_needed_adds_up_connections() -> None:
-    """Six jobs of two connections each half minute need 0.4 connections a second."""
-    assert rate_needed(job(f"j{n}", connections=2) for n in range(6)) == pytest.approx(0.4)
 
 
 async def test_a_standstill_of_the_process_counts_the_slots_it_ate() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from checks.model import CheckName, Outcome, Reason, Status
 from daemon.jobs import Job
-from daemon.scheduler import START_SPREAD_S, RunKind, Scheduler, rate_needed
+from daemon.scheduler import START_SPREAD_S, RunKind, Scheduler
 from tests.support.scheduling import ROOM, SLACK_S, Probe, job, scheduling, unconfirmable
 
 
@@ -134,4 +134,3 @@ async def test_fixed_jobs_are_never_started() -> None:
     async with scheduling(probe, [fixed]):
         await asyncio.sleep(100)
     assert probe.starts == []
-    assert rate_needed([fixed]) == 0.0
