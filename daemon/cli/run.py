@@ -16,7 +16,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 @click.option("--web.listen-address", "listen", multiple=True, metavar="A",
               help="Listen here instead of `web.listen`: host[:port] or [v6]:port; repeatable.")  # fmt: skip
 @click.option("--web.config.file", "web_config_file", metavar="F",
-              help="TLS and authentication, instead of `web.config_file`.")  # fmt: skip
+              help="TLS and authentication; not in this version, which refuses to start with it.")  # fmt: skip
 @click.option("--log.format", "log_format", type=click.Choice(["logfmt", "json"]), default="logfmt", show_default=True,
               help="The format of the log, on standard error.")  # fmt: skip
 @click.option("--log.level", "log_level", type=click.Choice(LOG_LEVELS), default="info", show_default=True,

@@ -9,7 +9,7 @@ from daemon.config.rules import node_at
 from daemon.config.schema import Config, Probing
 
 NOT_YET: dict[Path, str] = {
-    ("alerting", "alertmanagers"): "alerts reach Alertmanager through Prometheus",
+    ("alerting", "alertmanagers"): "nothing is sent to an Alertmanager",
     ("alerting", "heartbeat_url_file"): "no heartbeat is sent",
     ("web", "config_file"): "`healthctl run` refuses to start with it, rather than serve without TLS or authentication",
 }

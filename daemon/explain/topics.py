@@ -20,8 +20,8 @@ _UNREGISTERED: Mapping[CheckName, str] = {
 """Checks that are no probe."""
 
 _CARRIERS = {
-    "both": "the shipped Prometheus rules, and the push to Alertmanager",
-    "prometheus": "the shipped Prometheus rules only",
+    "both": "the Prometheus rules, and the push to Alertmanager",
+    "prometheus": "the Prometheus rules only",
     "push": "the push to Alertmanager only",
 }
 
@@ -69,7 +69,7 @@ def alert_text(alert: Alert) -> str:
         f"{alert.name} (alert)",
         f"Fires when {alert.when}.",
         f"Severity: {tiers}. A condition must last that long first; alerting.after changes it.",
-        f"Carried by {_CARRIERS[alert.carrier]}.",
+        f"Not raised yet: this version ships no alert. It is to be carried by {_CARRIERS[alert.carrier]}.",
         f"What to do: {alert.advice}.",
     ]
     return "\n\n".join(_folded(part) for part in parts) + "\n"
