@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from daemon.board import Board, Histogram
 from daemon.config.schema import Config
+from daemon.observed import Observed
 from daemon.plan import Plan
 
 SECOND_SEAT = "@host"  # the end of the id of a row seen from a second seat
@@ -46,6 +47,7 @@ class View:
     plan: Plan
     board: Board
     engine: EngineFigures
+    observed: Observed = Observed()
 
     @property
     def now(self) -> float:

@@ -46,8 +46,23 @@ class NetError(Exception):
         self.evidence = evidence
 
 
+class SeatError(OSError):
+    """The place from which a probe looks can't be taken: our ignorance, never the target's fault.
+
+    `reason` is `not_running` (the Connector's process, whose place it is, is gone) or `permission_denied` (the helper
+    that hands out its sockets is not there or refuses); `evidence` is one clause for a person.
+    """
+
+    def __init__(self, reason: Reason, evidence: str) -> None:
+        super().__init__(evidence)
+        self.reason = reason
+        self.evidence = evidence
+
+
 def net_error(error: OSError, family: int = socket.AF_INET) -> NetError:
     """Return the `NetError` for what the kernel or TLS raised while speaking to an address of `family`."""
+    if isinstance(error, SeatError):
+        return NetError(error.reason, error.evidence)
     if isinstance(error, ssl.SSLError):
         return NetError(Reason.TLS_FAILED, error.reason or str(error))
     if isinstance(error, TimeoutError) and error.errno is None:

@@ -4,14 +4,23 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
+from checks.connlog.summary import LogSummary
 from checks.model import Reason
 from checks.net.answers import Answer, Lookup
 from checks.net.endpoint import Endpoint
+from checks.runtime.model import Runtime
 
 SocketFactory = Callable[[int, int], socket.socket]
 """Makes a non-blocking socket of (family, type) that stands in this seat's network namespace. Raises: OSError."""
+
+
+NetReader = Callable[[str], str]
+"""Returns the text of /proc/net/NAME (`route`, `ipv6_route`, `if_inet6`, `dev`) of this seat. Raises: OSError."""
+
+MAX_NET_BYTES = 1 << 20  # a host with 10,000 routes; more is not looked at
 
 
 def open_socket(family: int, kind: int) -> socket.socket:
@@ -19,6 +28,12 @@ def open_socket(family: int, kind: int) -> socket.socket:
     sock = socket.socket(family, kind)
     sock.settimeout(0)
     return sock
+
+
+def read_net(name: str) -> str:
+    """Return the text of /proc/net/NAME of our own network namespace. Raises: OSError."""
+    with Path("/proc/thread-self/net", name).open("rb") as file:
+        return file.read(MAX_NET_BYTES).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +72,17 @@ class Resolver(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """A place to probe from. Sockets keep the network namespace in which they were made."""
+    """A place to probe from. Sockets keep the network namespace in which they were made.
+
+    `mark` names the namespace as it is now: a different mark after a probe than before it tells that the Connector was
+    started anew meanwhile, and that a failure says nothing. None: nobody stands there now.
+    """
 
     resolver: Resolver
-    name: str = "host"
+    name: Literal["host", "connector"] = "host"
     open_socket: SocketFactory = open_socket
+    read_net: NetReader = read_net
+    mark: Callable[[], object] = lambda: "host"
     wall_clock: Callable[[], float] = time.time  # noqa: TID251 - this is where `now` is injected
 
 
@@ -77,6 +98,9 @@ class Context:
     - `egress`: whether a control-plane or relay endpoint lately answered over TCP; None: not known.
     - `clock_off`: the clock check lately found this host's clock beyond the tolerance.
     - `trouble`: something between this host and Twingate fails now.
+    - `user_failed`: the Connector's log lately showed a user failing on this very target.
+    - `connector`: how to look at the Connector's process; None: nobody looks.
+    - `log`: what its log lately told; None: it is not read.
     """
 
     seat: Seat
@@ -88,3 +112,6 @@ class Context:
     egress: bool | None = None
     clock_off: bool = False
     trouble: bool = False
+    user_failed: bool = False
+    connector: Runtime | None = None
+    log: LogSummary | None = None

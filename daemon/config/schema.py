@@ -61,6 +61,7 @@ class Connector(Section, frozen=True, kw_only=True):
     docker_host: DockerHost = "unix:///var/run/docker.sock"
     vantage: Literal["auto", "connector", "host"] = "auto"
     metrics_url: Url | None = None
+    helper: Place = "/run/connector-health/netns.sock"
 
 
 class Clock(Section, frozen=True, kw_only=True):
