@@ -56,7 +56,7 @@ class Learned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
-    """A user failed where our probe, repeated at once, still passes. `id`: our row; `at`: the last time, Unix seconds."""
+    """A user failed where our probe, repeated at once, still passes. `id`: our row; `at`: the last time (Unix s)."""
 
     id: str
     at: float

@@ -8,6 +8,7 @@ from daemon.observed import Observed
 from daemon.plan import Plan
 
 SECOND_SEAT = "@host"  # the end of the id of a row seen from a second seat
+NOTHING_OBSERVED = Observed()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ class View:
     plan: Plan
     board: Board
     engine: EngineFigures
-    observed: Observed = Observed()
+    observed: Observed = NOTHING_OBSERVED
 
     @property
     def now(self) -> float:
