@@ -25,10 +25,12 @@ from checks.net.stub import StubResolver
 from checks.tcp import TcpSpec
 from daemon.board import Board
 from daemon.jobs import Job
+from daemon.known import Known
 from daemon.looplag import LoopLag
-from daemon.runner import Known, Runner
+from daemon.runner import Runner
 from daemon.scheduler import Limits, RunKind, Scheduler
 from daemon.state import Policy
+from daemon.vantage.seats import Seats
 
 TARGETS = 500
 INTERVAL_S = 1.0
@@ -106,7 +108,7 @@ async def engine_round(jobs: list[Job], nameserver_port: int, seconds: float) ->
     board.load(jobs)
     lag = LoopLag()
     known = Known(latest=lambda _: None, rows=lambda _: (), ever_up=board.ever_up.__contains__)
-    runner = Runner(seat, frozenset({CheckName.TCP, CheckName.DNS}), known, lag.between)
+    runner = Runner(Seats(seat), frozenset({CheckName.TCP, CheckName.DNS}), known, lag.between)
     runs = 0
 
     async def run(job: Job, _: RunKind) -> None:

@@ -22,11 +22,12 @@ from daemon.history import Spell
 from daemon.identity import strict_name
 from daemon.jobs import Result
 from daemon.looplag import LoopLag
+from daemon.moments import rfc3339
 from daemon.notify import Notifier
-from daemon.report import Reporter, rfc3339
-from daemon.seat import host_seat
+from daemon.report import Reporter
 from daemon.state import Policy, Transition
 from daemon.store import Store
+from daemon.vantage.watch import ConnectorWatch
 from daemon.view import EngineFigures, View
 from daemon.web.server import Backend, WebError, WebServer
 
@@ -79,14 +80,14 @@ class App:
         self._reloading = asyncio.Lock()
         self._settled = asyncio.Event()
         self._store = Store(config.state.path)
-        seat = host_seat(config.dns)
-        self._wall_clock = seat.wall_clock
-        self._started_at = self._reloaded_at = seat.wall_clock()
+        self._watch = ConnectorWatch(config)
+        self._wall_clock = wall_clock = self._watch.seats.first.wall_clock
+        self._started_at = self._reloaded_at = wall_clock()
         self._reload_ok = True
         self._name = strict_name(config, loaded.file)
         confirm = config.schedule.confirm
         policy = Policy(failures=confirm.failures, successes=confirm.successes)
-        self._board = Board(policy, seat.wall_clock, clock=asyncio.get_running_loop().time)
+        self._board = Board(policy, wall_clock, clock=asyncio.get_running_loop().time)
         self._engine: Engine | None = None
         self._config = config
         self._tell(loaded)
@@ -95,7 +96,7 @@ class App:
         """Run until stopped by SIGTERM, SIGINT or `stop`. Raises: WebError; an ExceptionGroup when a part breaks."""
         await self._store.open()
         self._board.ever_up = self._store.ever_up  # one set: what the store reads later counts too
-        self._engine = Engine(self._config, self._board, self._lag, self._heard)
+        self._engine = Engine(self._config, self._board, self._lag, self._heard, self._watch)
         reporter = Reporter()
         backend = Backend(
             view=self.view,
@@ -106,7 +107,7 @@ class App:
         web = WebServer(self._config.web, backend)
         try:
             await web.start()
-            await self.engine.look_at_this_host()
+            await self.engine.look_around()
             with self._signals():
                 async with asyncio.TaskGroup() as group:
                     roots: dict[str, Coroutine[Any, Any, object]] = {

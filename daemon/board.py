@@ -150,6 +150,9 @@ class Board:
         reported = tuple(result.id for result in run)
         earlier = (self.rows[i] for i in self._several.get(job_id, (job_id,)) if i in self.rows)
         gone = [row for row in earlier if row.id not in reported and row.result.job == job_id]
+        for row in [row for row in gone if row.result.second]:  # evidence of one moment
+            self._forget(row.id)
+            gone.remove(row)
         if any(result.outcome.status.conclusive for result in run):
             for row in gone:
                 self._forget(row.id)
@@ -173,7 +176,7 @@ class Board:
         state, transition = advance(self.rows.get(result.id), result, self.policy)
         self.rows[result.id] = state
         self._seen[result.id] = self._clock()
-        if result.accepted:
+        if result.accepted and not result.second:
             self.ever_up.add(result.id)
         return transition
 
@@ -187,6 +190,7 @@ class Board:
 
     def _count_run(self, run: list[Result]) -> None:
         counters, check = self.counters, run[0].check
+        run = [result for result in run if not result.second]
         for result in run:
             status, reason = result.outcome.status, result.outcome.reason
             if status.conclusive:
@@ -202,7 +206,7 @@ class Board:
 
     def _count_time(self, result: Result, interval_s: float) -> None:
         held = self.rows.get(result.id)
-        if held is None or result.check not in TIMED_CHECKS or not result.resources:
+        if held is None or result.check not in TIMED_CHECKS or not result.resources or result.second:
             return
         # Never probed: nothing was ever learned, and what it says is that nothing will be.
         if held.judged is None and held.result.outcome.reason in (Reason.NOT_PROBEABLE, Reason.NOT_ALLOWED):

@@ -1,4 +1,7 @@
-"""The report's JSON document as types, keys in the order in which they are written."""
+"""The report's JSON document as types, keys in the order in which they are written.
+
+Times are RFC 3339 in UTC, durations seconds. What is not known is null, what there is none of an empty list.
+"""
 
 from typing import TypedDict
 
@@ -6,7 +9,7 @@ from checks.model import Json
 
 
 class Row(TypedDict):
-    """One row of the document; times are RFC 3339 in UTC, durations seconds."""
+    """One row of the document."""
 
     id: str
     check: str
@@ -27,8 +30,114 @@ class Row(TypedDict):
     facts: dict[str, Json]
 
 
+class NameserverDown(TypedDict):
+    """What the Connector's own resolver has given up: one nameserver, or `all` of them."""
+
+    nameserver: str
+    since: str
+
+
+class CauseCounted(TypedDict):
+    """How often its log showed a cause since the daemon started."""
+
+    cause: str
+    count: int
+    last_at: str
+
+
+class UsersFailing(TypedDict):
+    """How many distinct users failed at one "address" or "address:port" in the last 15 minutes."""
+
+    target: str
+    users: int
+
+
+class LogCapability(TypedDict):
+    """What the Connector's log can show at its level and settings; null: not known. Silence is no evidence."""
+
+    errors: bool | None
+    states: bool | None
+    analytics: bool | None
+    advice: list[str]
+
+
+class ConnectorLog(TypedDict):
+    """What the Connector's log has told; `problem` says why it can't be read."""
+
+    problem: str | None
+    lines: int
+    last_line_at: str | None
+    state: str | None
+    state_at: str | None
+    token: str | None
+    token_at: str | None
+    nameservers_down: list[NameserverDown]
+    causes: list[CauseCounted]
+    events: dict[str, int]
+    paths: dict[str, int]
+    failing: list[UsersFailing]
+    capability: LogCapability
+
+
+class RelayLearned(TypedDict):
+    """A Relay that the log showed in use; `proven` when often enough, and lately."""
+
+    endpoint: str
+    first_seen: str
+    last_seen: str
+    days: int
+    count: int
+    proven: bool
+
+
+class SampleLearned(TypedDict):
+    """A real address and port behind the Resource whose address is `rule`; `active` when it is probed."""
+
+    rule: str
+    address: str
+    port: int
+    first_seen: str
+    last_seen: str
+    days: int
+    count: int
+    active: bool
+
+
+class Learned(TypedDict):
+    """What the log taught us."""
+
+    relays: list[RelayLearned]
+    samples: list[SampleLearned]
+
+
+class PredictionCounted(TypedDict):
+    """How often this was predicted while users met that."""
+
+    predicted: str
+    observed: str
+    count: int
+
+
+class Disagreement(TypedDict):
+    """The row `id` passes where users failed, `count` times, the last time `at`."""
+
+    id: str
+    at: str
+    observed: str
+    count: int
+
+
+class Predictions(TypedDict):
+    """How our predictions compare with what users met; null where nothing could be compared."""
+
+    counts: list[PredictionCounted]
+    precision: float | None
+    recall: float | None
+    disagreements: list[Disagreement]
+
+
 class Document(TypedDict):
-    """The whole document, keys in the order in which they are written."""
+    """The whole document."""
 
     schema: int
     version: str
@@ -42,3 +151,6 @@ class Document(TypedDict):
     summary: str
     checks: list[Row]
     diagnosis: list[Json]
+    connector_log: ConnectorLog | None
+    learned: Learned
+    predictions: Predictions | None

@@ -5,18 +5,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from zlib import crc32
 
-from checks.model import CheckName, Status
+from checks.model import CheckName, Reason, Status
 from daemon.board import Board
 from daemon.config.schema import Config, Schedule
 from daemon.jobs import Job, Result
+from daemon.known import CONNECTOR_ROW, Known
 from daemon.limits import concurrency, raise_fd_limit
 from daemon.looplag import LoopLag
 from daemon.plan import Plan
-from daemon.runner import STARVED_LAG_S, Known, Runner
+from daemon.runner import STARVED_LAG_S, Runner
 from daemon.scheduler import Limits, RunKind, Scheduler
-from daemon.seat import host_seat
 from daemon.state import Policy, State, Transition
 from daemon.targets import enabled_checks, make_plan
+from daemon.vantage.orphan import Orphans
+from daemon.vantage.watch import ConnectorWatch
 
 log = logging.getLogger("connector_health.engine")
 
@@ -29,10 +31,17 @@ Observer = Callable[[Iterable[Result], Iterable[Transition]], None]
 
 
 class Engine:
-    """Keeps the board true. Made on the event loop on which it runs; `observe` hears every result and transition."""
+    """Keeps the board true. Made on the event loop on which it runs; `observe` hears every result and transition.
 
-    def __init__(self, config: Config, board: Board, lag: LoopLag, observe: Observer) -> None:
+    `watch` follows the Connector.
+    """
+
+    def __init__(
+        self, config: Config, board: Board, lag: LoopLag, observe: Observer, watch: ConnectorWatch | None = None
+    ) -> None:
         self.board = board
+        self.watch = watch or ConnectorWatch(config)
+        self._orphans = Orphans()
         self.config = config
         self.plan = Plan(jobs=(), resources=(), rows_of={})
         self.ready = False
@@ -41,8 +50,14 @@ class Engine:
         self._fd_limit = raise_fd_limit()
         self._runs: dict[str, int] = {}
         self._asked: frozenset[CheckName] = frozenset()
-        known = Known(latest=self._latest, rows=self._rows, ever_up=board.ever_up.__contains__)
-        self.runner = Runner(host_seat(config.dns), frozenset(), known, lag.between)
+        known = Known(
+            latest=self._latest,
+            rows=self._rows,
+            ever_up=board.ever_up.__contains__,
+            connector=self.watch,
+            connector_seat=lambda: self.watch.connector_seat,
+        )
+        self.runner = Runner(self.watch.seats, frozenset(), known, lag.between)
         self.scheduler = Scheduler(self._run, self._limits(config.schedule))
         self.load(config)
 
@@ -57,8 +72,8 @@ class Engine:
             if changed and not (job_id in after and job.check in _LASTING):
                 self.runner.forget(job_id)
                 self._runs.pop(job_id, None)
-        if config.dns != self.config.dns:
-            self.runner.seat = host_seat(config.dns)
+        self.watch.reconfigure(config)
+        self.runner.take(self.watch.seats)
         self.runner.enabled = enabled
         self.config, self.plan = config, plan
         self._asked = frozenset(job.check for job in plan.jobs if job.fixed is None)
@@ -68,6 +83,11 @@ class Engine:
         jobs = (replace(job, confirmable=False) if job.check in _UNHURRIED else job for job in plan.jobs)
         self.scheduler.update(jobs, self._limits(config.schedule))
         self._latch()
+
+    @property
+    def orphaned(self) -> bool:
+        """Tell whether we are a sidecar that was left alone in a dead network namespace: only a restart helps."""
+        return self._orphans.alone
 
     @property
     def starved(self) -> bool:
@@ -81,18 +101,27 @@ class Engine:
         reported = {row.result.job for row in rows}
         return len(reported) == len(self.plan.jobs) and not any(row.state is State.PENDING for row in rows)
 
-    async def look_at_this_host(self) -> None:
-        """Run the host check before all others: a host without network must not accuse what it can't reach."""
-        for job in self.plan.jobs:
-            if job.check is CheckName.HOST:
-                await self._run(job, RunKind.SCHEDULED)
+    async def look_around(self) -> None:
+        """Before all others: where the Connector stands, and whether that place has a network at all.
+
+        A host without network, and a Connector that is not running, must not accuse what can't be reached then.
+        """
+        for check in (CheckName.CONNECTOR, CheckName.HOST):
+            for job in self.plan.jobs:
+                if job.check is check:
+                    await self._run(job, RunKind.SCHEDULED)
 
     async def _run(self, job: Job, kind: RunKind) -> None:
         confirming = kind is RunKind.CONFIRM
         results = await self.runner.run(job, thorough=confirming or self._thorough(job), confirming=confirming)
+        results = self._orphans.judged(results, shared=self.watch.shared)
         transitions = self.board.record(results)
         self._observe(results, transitions)
-        if any(self._unsettled(result.id) for result in results):
+        if job.check is CheckName.CONNECTOR:
+            self.runner.take(self.watch.seats)
+        elif any(_away(result) for result in results):
+            self.scheduler.confirm(CONNECTOR_ROW, 0.0)  # its own row must not lag behind
+        if any(self._unsettled(result.id) for result in results if not result.second):
             self.scheduler.confirm(job.id, self.config.schedule.confirm.interval)
         self._latch()
 
@@ -135,3 +164,9 @@ class Engine:
         for row in self.board.rows.values():
             counts[row.result.outcome.status] = counts.get(row.result.outcome.status, 0) + 1
         return counts
+
+
+def _away(result: Result) -> bool:
+    """Tell whether this result found the Connector gone, or just back."""
+    outcome = result.outcome
+    return outcome.reason is Reason.NOT_RUNNING or outcome.facts.get("parent") == CONNECTOR_ROW

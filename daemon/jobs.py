@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from checks.model import CheckName, Outcome, Status
 
+SECOND_SEAT = "@host"
+"""The end of the id of a row that was seen from this host's own seat, beside the row of the Connector's seat."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -48,6 +51,11 @@ class Result:
     started_at: float
     duration_s: float
     resources: tuple[str, ...] = ()
+
+    @property
+    def second(self) -> bool:
+        """Tell whether this is a second look, from the host's own seat: evidence, never a verdict of its own."""
+        return self.id.endswith(SECOND_SEAT)
 
     @property
     def accepted(self) -> bool:

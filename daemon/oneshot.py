@@ -9,14 +9,17 @@ from daemon.board import Board
 from daemon.config.schema import Config
 from daemon.identity import shown_name
 from daemon.jobs import Job, Result
+from daemon.known import CLOCK_ROW, CONNECTOR_ROW, HOST_ROW, OUTWARD_CHECKS, TROUBLE_CHECKS, Known
 from daemon.limits import Slots, concurrency, raise_fd_limit
 from daemon.looplag import LoopLag
+from daemon.observed import Observed
 from daemon.plan import Plan
-from daemon.runner import CLOCK_ROW, HOST_ROW, OUTWARD_CHECKS, TROUBLE_CHECKS, Known, Runner
-from daemon.seat import host_seat
+from daemon.runner import Runner
 from daemon.state import Policy
 from daemon.store import Store
 from daemon.targets import enabled_checks, make_plan
+from daemon.vantage.own_helper import with_own_helper
+from daemon.vantage.watch import ConnectorWatch
 from daemon.view import EngineFigures, View
 
 _LAST = CheckName.PROVIDER  # asked when all else is known: only trouble makes it worth asking
@@ -33,12 +36,14 @@ class OneShot:
         self._slots = slots
         self._confirm_after_s = confirm_after_s
 
-    def known(self, ever_up: AbstractSet[str]) -> Known:
-        """Tell the runner what this run has found so far, and which rows were up before it."""
+    def known(self, ever_up: AbstractSet[str], watch: ConnectorWatch) -> Known:
+        """Tell the runner what this run has found so far, which rows were up before it, and where the Connector is."""
         return Known(
             latest=self.results.get,
-            rows=lambda check: tuple(r for r in self.results.values() if r.check is check),
+            rows=lambda check: tuple(r for r in self.results.values() if r.check is check and not r.second),
             ever_up=ever_up.__contains__,
+            connector=watch,
+            connector_seat=lambda: watch.connector_seat,
         )
 
     async def run(self, runner: Runner, timeout_s: float | None, on_result: Callable[[Result], None]) -> None:
@@ -48,7 +53,7 @@ class OneShot:
                 for job in self.jobs.values():
                     group.create_task(self._settle(job, runner, on_result), name=job.id)
         except TimeoutError:
-            self._give_up(runner.seat.wall_clock(), timeout_s or 0.0)
+            self._give_up(runner.seats.first.wall_clock(), timeout_s or 0.0)
 
     async def _settle(self, job: Job, runner: Runner, on_result: Callable[[Result], None]) -> None:
         for parent in self._parents(job):
@@ -61,7 +66,8 @@ class OneShot:
             results = await self._run(job, runner, confirming=True)
         for result in results:
             self.results[result.id] = result
-            on_result(result)
+            if not result.second:
+                on_result(result)
         self._done[job.id].set()
 
     async def _run(self, job: Job, runner: Runner, *, confirming: bool) -> tuple[Result, ...]:
@@ -75,7 +81,8 @@ class OneShot:
             return [j.id for j in self.jobs.values() if j.check in TROUBLE_CHECKS]
         if job.check is CheckName.NAT:
             return [j.id for j in self.jobs.values() if j.check in OUTWARD_CHECKS]
-        wanted = {CheckName.DNS: [HOST_ROW], CheckName.TCP: [HOST_ROW, f"dns:{job.name}"]}.get(job.check, [])
+        above = [HOST_ROW, CONNECTOR_ROW]
+        wanted = {CheckName.DNS: above, CheckName.TCP: [*above, f"dns:{job.name}"]}.get(job.check, [])
         return [job_id for job_id in wanted if job_id in self.jobs]
 
     def _give_up(self, wall: float, timeout_s: float) -> None:
@@ -103,30 +110,40 @@ async def check_once(
 
     Nothing is written. What a daemon on this host knows to have been up before is taken into account.
     """
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
     enabled = enabled_checks(config, only)
     plan = _narrowed(make_plan(config, enabled), resources)
-    loop = asyncio.get_running_loop()
-    lag, seat = LoopLag(), host_seat(config.dns)
-    begin, wall = loop.time(), seat.wall_clock()
-    board = Board(Policy(failures=1, successes=1), seat.wall_clock, clock=loop.time)
+    lag = LoopLag()
     ever_up = await Store.read_only(config.state.path)
     pool = concurrency(config.schedule, raise_fd_limit(), config.probing.max_addresses_per_name)
     slots = Slots(pool, config.schedule.per_host, config.schedule.max_rate)
     run = OneShot(plan.jobs, slots, config.schedule.confirm.interval)
-    runner = Runner(seat, enabled, run.known(ever_up), lag.between)
-    async with asyncio.TaskGroup() as group:
-        watcher = group.create_task(lag.run(), name="loop lag")
-        await run.run(runner, timeout_s, on_result)
-        watcher.cancel()
+    watch = ConnectorWatch(config)
+    try:
+        await watch.begin()
+        await with_own_helper(watch)
+        wall = watch.seats.first.wall_clock()
+        board = Board(Policy(failures=1, successes=1), watch.seats.first.wall_clock, clock=loop.time)
+        runner = Runner(watch.seats, enabled, run.known(ever_up, watch), lag.between)
+        async with asyncio.TaskGroup() as group:
+            watcher = group.create_task(lag.run(), name="loop lag")
+            await run.run(runner, timeout_s, on_result)
+            watcher.cancel()
+    finally:
+        await watch.close()
     board.load(plan.jobs)
     board.record(run.results.values())
     engine = EngineFigures(
-        connector=shown_name(config),
+        connector=shown_name(config, watch.environment),
+        vantage=watch.seats.first.name,
+        runtime=watch.name,
         started_at=wall,
         duration_s=loop.time() - begin,
         event_loop_lag_s=lag.largest(),
     )
-    return View(config=config, plan=plan, board=board, engine=engine)
+    observed = Observed(sighting=watch.sighting)
+    return View(config=config, plan=plan, board=board, engine=engine, observed=observed)
 
 
 def _narrowed(plan: Plan, resources: tuple[str, ...]) -> Plan:

@@ -1,6 +1,5 @@
 """The board as one JSON document: what `healthctl check -o json` prints and `/api/v1/status` serves."""
 
-import datetime as dt
 import json
 import math
 import re
@@ -10,14 +9,17 @@ from functools import lru_cache
 
 from checks.model import CheckName, Json, Reason, Status, worst
 from checks.net.text import printable
+from daemon import report_observed
 from daemon.document import Document, Row
+from daemon.moments import rfc3339
+from daemon.observed import Observed
+from daemon.row_looks import is_second
 from daemon.state import State, TargetState
 from daemon.summary import summarise
 from daemon.version import __version__
-from daemon.view import View
+from daemon.view import NOTHING_OBSERVED, SECOND_SEAT, View
 
 SCHEMA = 1
-SECOND_SEAT = "@host"  # appended to the id of a row that is seen from a second seat
 NOTES = frozenset({CheckName.DEFINITION, CheckName.PROVIDER})  # contract: their findings never worsen the whole
 RESOURCE_CHECKS = frozenset({CheckName.DNS, CheckName.TCP})
 SIGNIFICANT_DIGITS = 6  # of a duration: finer than any clock here tells
@@ -36,6 +38,7 @@ class Head:
     - `started_at` in Unix seconds, `duration_s` in seconds.
     - `asked`: the checks that are run; `configured`: how many Resources there are to judge.
     - `held`: a daemon holds states over time; False for a single look, whose rows have none.
+    - `observed`: what is known of the Connector besides the probes.
     """
 
     connector: str
@@ -47,6 +50,7 @@ class Head:
     asked: frozenset[CheckName]
     configured: int
     held: bool = False
+    observed: Observed = NOTHING_OBSERVED
 
 
 class Reporter:
@@ -90,6 +94,7 @@ def report(
         asked=frozenset(c for c in CheckName if view.config.checks.get(c, True)) if asked is None else asked,
         configured=len(view.plan.resources),
         held=engine.duration_s is None,
+        observed=view.observed,
     )
     return document(head, view.board.rows.values(), make)
 
@@ -111,12 +116,18 @@ def document(head: Head, rows: Iterable[TargetState], make: Callable[[TargetStat
         "summary": summarise(checks, head.asked, head.configured),
         "checks": checks,
         "diagnosis": [],
+        "connector_log": report_observed.connector_log(head.observed.log),
+        "learned": report_observed.learned(head.observed.learned),
+        "predictions": report_observed.predictions(head.observed.predictions),
     }
 
 
 def overall(rows: Iterable[Row], asked: frozenset[CheckName], configured: int) -> Status:
-    """Return the verdict on the whole: the worst row, and no better than unknown if no Resource was judged at all."""
-    rows = list(rows)
+    """Return the verdict on the whole: the worst row, and no better than unknown if no Resource was judged at all.
+
+    A second look decides nothing: it is there to explain the row beside which it stands.
+    """
+    rows = [row for row in rows if not is_second(row)]
     if not rows:
         return Status.UNKNOWN  # nothing was asked, so nothing is known
     counted = [Status(row["status"]) for row in rows if row["check"] not in NOTES]
@@ -128,7 +139,11 @@ def overall(rows: Iterable[Row], asked: frozenset[CheckName], configured: int) -
 
 def encode(whole: Document, *, indent: int | None = 2) -> str:
     r"""Write the document as JSON that no terminal obeys: control and bidi characters only as `\uXXXX`."""
-    text = json.dumps(whole, ensure_ascii=False, indent=indent, allow_nan=False)
+    return harmless(json.dumps(whole, ensure_ascii=False, indent=indent, allow_nan=False))
+
+
+def harmless(text: str) -> str:
+    r"""Write control and bidi characters in a JSON text as `\uXXXX`; it says the same as before."""
     return _UNSAFE.sub(lambda found: _json_escape(found[0]), text)
 
 
@@ -142,17 +157,6 @@ def sort_key(row_id: str) -> tuple[bool, int, list[tuple[bool, int, str]], str]:
     check, _, target = row_id.removesuffix(SECOND_SEAT).partition(":")
     parts = [(True, int(p), "") if p.isdecimal() else (False, 0, p) for p in _NUMBERS.split(target)]
     return second, _CHECK_ORDER.get(check, len(_CHECK_ORDER)), parts, row_id
-
-
-def rfc3339(unix_seconds: float) -> str:
-    """Write a Unix time as RFC 3339 in UTC with milliseconds."""
-    millis = int(unix_seconds * 1000)  # cut, not rounded: nothing may seem to have happened later than it did
-    return f"{_second(millis // 1000)}.{millis % 1000:03d}Z"
-
-
-@lru_cache(maxsize=4096)  # thousands of rows share the few seconds in which they were looked at
-def _second(unix_second: int) -> str:
-    return dt.datetime.fromtimestamp(unix_second, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _row(row: TargetState, *, held: bool) -> Row:

@@ -3,63 +3,113 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from checks.model import CheckName, Outcome, Reason, Rows, Status
-from checks.net.endpoint import is_loopback
 from checks.net.seat import Context, Seat
 from checks.net.text import printable, printable_json
 from checks.registry import CHECKS
-from daemon.jobs import Job, Result
+from daemon.jobs import SECOND_SEAT, Job, Result
+from daemon.known import Contexts, Known
+from daemon.second_look import GONE, MOVED, MOVES_FOLLOWED, Moves, compared, not_seen
+from daemon.vantage.seats import Seats
 
 log = logging.getLogger("connector_health.runner")
 
 STARVED_LAG_S = 0.25  # contract: a verdict about time, taken while our loop was this late, is about us
-HOST_ROW = "host:network"
-CLOCK_ROW = "clock:system"
+SECOND_LOOKS = 16  # from the host's seat at once: of 800 failures a sample tells as much as all of them
 TIME_REASONS = frozenset({Reason.TIMEOUT, Reason.UDP_BLOCKED})
-RESOURCE_CHECKS = frozenset({CheckName.DNS, CheckName.TCP})
-OUTWARD_CHECKS = frozenset({CheckName.CONTROL_PLANE, CheckName.RELAY})
-TROUBLE_CHECKS = OUTWARD_CHECKS | {CheckName.CLOCK, CheckName.NAT, CheckName.CONNECTOR}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What the runner may ask of those who keep results: `latest(id)`, the rows of a check, what was ever up.
-
-    `latest` returns a row's last result while it is fresh enough to stand on, else None.
-    """
-
-    latest: Callable[[str], Result | None]
-    rows: Callable[[CheckName], tuple[Result, ...]]
-    ever_up: Callable[[str], bool]
 
 
 class Runner:
-    """Runs jobs from one seat. `enabled` are the checks that are run, and so the only ones that may silence others."""
+    """Runs jobs from the seats. `enabled` are the checks that are run, and so the only ones that may silence others."""
 
     def __init__(
-        self, seat: Seat, enabled: frozenset[CheckName], known: Known, lag_between: Callable[[float, float], float]
+        self, seats: Seats, enabled: frozenset[CheckName], known: Known, lag_between: Callable[[float, float], float]
     ) -> None:
-        self.seat = seat
+        self.seats = seats
         self.enabled = enabled
         self.known = known
         self._lag_between = lag_between
         self._memory: dict[str, object] = {}
+        self._moves = Moves()
+        self._moves.begin(seats.first)
+        self._second_looks = asyncio.Semaphore(SECOND_LOOKS)
+
+    def take(self, seats: Seats) -> None:
+        """Look from other seats from now on."""
+        if seats.first is not self.seats.first:
+            self._moves.begin(seats.first)
+        self.seats = seats
 
     async def run(self, job: Job, *, thorough: bool = True, confirming: bool = False) -> tuple[Result, ...]:
-        """Run a job once and return the results of its rows; never raises but for cancellation."""
-        loop = asyncio.get_running_loop()
-        wall, begin = self.seat.wall_clock(), loop.time()
+        """Run a job once and return the results of its rows; never raises but for cancellation.
+
+        What fails from the Connector's seat is looked at from the host's own too: rows whose id ends in SECOND_SEAT.
+        """
+        contexts = Contexts(self.known, self.enabled)
+        seat = self.seats.of(job.check)
+        wall, begin = seat.wall_clock(), asyncio.get_running_loop().time()
         rows: Rows
         if job.fixed is not None:
             rows = {job.target: job.fixed}
-        elif (parent := self._failed_parent(job)) is not None:
+        elif (parent := contexts.failed_parent(job)) is not None:
             rows = {job.target: parent}
         else:
-            rows = await self._probe(job, thorough=thorough, confirming=confirming)
-            rows = {target: self._of_the_name(job, outcome) for target, outcome in rows.items()}
-        end = loop.time()
+            rows = await self._probe_where_it_stands(job, seat, thorough=thorough, confirming=confirming)
+            rows = {target: contexts.left_to_the_name(job, outcome) for target, outcome in rows.items()}
+        results = self._stamped(job, rows, wall, begin)
+        second = await self._second_look(job, results)
+        seen = {result.target: result.outcome for result in second}
+        results = tuple(
+            replace(r, outcome=compared(r.outcome, seen[r.target])) if r.target in seen else r for r in results
+        )
+        return (*results, *second)
+
+    def forget(self, job_id: str) -> None:
+        """Drop what a job's probe remembers: the job is gone, or asks something else now."""
+        self._memory.pop(job_id, None)
+
+    async def _probe_where_it_stands(self, job: Job, seat: Seat, *, thorough: bool, confirming: bool) -> Rows:
+        """Look from a seat that may move while we look.
+
+        A Connector that is started anew takes its network along: what failed meanwhile says nothing, and is asked
+        again from where it stands then. When it is gone, that is the cause.
+        """
+        loop = asyncio.get_running_loop()
+        rows: Rows = {}
+        for _ in range(MOVES_FOLLOWED):
+            begin = loop.time()
+            rows = await self._probe(job, seat, thorough=thorough, confirming=confirming)
+            if seat.name != "connector" or not any(_doubtful(outcome) for outcome in rows.values()):
+                return rows
+            moved = self._moves.since(seat, begin, loop.time())
+            if moved is None:
+                return not_seen(job, rows, GONE)
+            if not moved:
+                return rows
+            if not job.confirmable:  # it may not be asked again so soon
+                break
+        return not_seen(job, rows, MOVED)
+
+    async def _second_look(self, job: Job, results: tuple[Result, ...]) -> tuple[Result, ...]:
+        """Look from the host's own seat at what failed from the Connector's.
+
+        A port with a policy is left alone, and so is everything while many such looks are under way.
+        """
+        seat = self.seats.second(job.check)
+        failed = {r.target for r in results if r.outcome.status is Status.CRITICAL}
+        if seat is None or not failed or not job.confirmable or self._second_looks.locked():
+            return ()
+        async with self._second_looks:
+            wall, begin = seat.wall_clock(), asyncio.get_running_loop().time()
+            rows = await self._probe(job, seat, thorough=True, confirming=False)
+            seen = {target: outcome for target, outcome in rows.items() if target in failed}
+            stamped = self._stamped(job, seen, wall, begin)
+        return tuple(replace(result, id=result.id + SECOND_SEAT) for result in stamped)
+
+    def _stamped(self, job: Job, rows: Rows, wall: float, begin: float) -> tuple[Result, ...]:
+        end = asyncio.get_running_loop().time()
         starved = self._lag_between(begin, end) > STARVED_LAG_S
         return tuple(
             Result(
@@ -75,16 +125,13 @@ class Runner:
             for target, outcome in rows.items()
         )
 
-    def forget(self, job_id: str) -> None:
-        """Drop what a job's probe remembers: the job is gone, or asks something else now."""
-        self._memory.pop(job_id, None)
-
-    async def _probe(self, job: Job, *, thorough: bool, confirming: bool) -> Rows:
+    async def _probe(self, job: Job, seat: Seat, *, thorough: bool, confirming: bool) -> Rows:
         check = CHECKS[job.check]
         deadline = asyncio.timeout(job.timeout_s)
         try:
             async with deadline:
-                return await check.probe(job.spec, self._context(job, thorough=thorough, confirming=confirming))
+                context = self._context(job, seat, thorough=thorough, confirming=confirming)
+                return await check.probe(job.spec, context)
         except Exception as error:  # the one place: a fault of ours must not take other checks down
             if isinstance(error, TimeoutError) and deadline.expired():
                 summary = f"the check did not finish within {job.timeout_s:g} s"
@@ -99,75 +146,22 @@ class Runner:
                 )
             }
 
-    def _context(self, job: Job, *, thorough: bool, confirming: bool) -> Context:
-        if job.id not in self._memory:
-            self._memory[job.id] = CHECKS[job.check].new_memory()
-        addresses: tuple[str, ...] | None = None
-        if job.check is CheckName.TCP:
-            addresses = self._addresses(job)
-            # A tcp context is made thousands of times a minute: what only other checks ask is not looked up for it.
-            return Context(
-                seat=self.seat, addresses=addresses, confirming=confirming, ever_up=self.known.ever_up(job.id)
-            )
-        asks_trouble, asks_egress = job.check is CheckName.PROVIDER, job.check is CheckName.NAT
-        return Context(
-            seat=self.seat,
-            memory=self._memory[job.id],
-            thorough=thorough,
-            confirming=confirming,
-            egress=self._egress() if asks_egress else None,
-            clock_off=job.check is CheckName.CONTROL_PLANE and self._clock_off(),
-            trouble=asks_trouble and self._trouble(),
-        )
-
-    def _clock_off(self) -> bool:
-        clock = self.known.latest(CLOCK_ROW)
-        return clock is not None and clock.outcome.status is Status.CRITICAL
-
-    def _failed_parent(self, job: Job) -> Outcome | None:
-        """Return the outcome of a job whose parent failed (no network on this host, no address for its name)."""
-        if job.check not in RESOURCE_CHECKS:
-            return None
-        if CheckName.HOST in self.enabled and not (job.host is not None and is_loopback(job.host)):
-            host = self.known.latest(HOST_ROW)
-            if host is not None and host.outcome.facts.get("loopback_only") is True:
-                return _skipped("this host has no network interface but loopback", HOST_ROW)
-        if job.check is CheckName.TCP and job.name is not None and CheckName.DNS in self.enabled:
-            dns = self.known.latest(f"dns:{job.name}")
-            if dns is not None and dns.outcome.status is Status.CRITICAL:
-                return _skipped(f"{job.name} does not resolve", dns.id)
-        return None
-
-    def _of_the_name(self, job: Job, outcome: Outcome) -> Outcome:
-        """Leave it to the name's own row to tell that a name fails, also where the port was asked first."""
-        dns_tells = job.name is not None and job.check is CheckName.TCP and CheckName.DNS in self.enabled
-        if not dns_tells or "name_failed" not in outcome.facts or outcome.status is Status.UNKNOWN:
-            return outcome
-        return _skipped(f"{job.name} does not resolve", f"dns:{job.name}")
-
-    def _addresses(self, job: Job) -> tuple[str, ...] | None:
-        if job.name is None or CheckName.DNS not in self.enabled:
-            return None
-        dns = self.known.latest(f"dns:{job.name}")
-        if dns is None or not dns.outcome.status.conclusive:
-            return None
-        found = dns.outcome.facts.get("addresses")
-        return tuple(str(a) for a in found) if isinstance(found, tuple | list) and found else None
-
-    def _egress(self) -> bool | None:
-        outcomes = [r.outcome for check in OUTWARD_CHECKS & self.enabled for r in self.known.rows(check)]
-        judged = [o for o in outcomes if o.status.conclusive]
-        return any("connect_seconds" in o.measurements for o in judged) if judged else None
-
-    def _trouble(self) -> bool:
-        rows = (r for check in TROUBLE_CHECKS & self.enabled for r in self.known.rows(check))
-        return any(r.outcome.status is Status.CRITICAL for r in rows)
+    def _context(self, job: Job, seat: Seat, *, thorough: bool, confirming: bool) -> Context:
+        """Return what one run is given; a second look remembers nothing and finds its own addresses."""
+        second = seat is not self.seats.of(job.check)
+        if second:
+            memory = CHECKS[job.check].new_memory()
+        else:
+            if job.id not in self._memory:
+                self._memory[job.id] = CHECKS[job.check].new_memory()
+            memory = self._memory[job.id]
+        contexts = Contexts(self.known, self.enabled)
+        return contexts.of(job, seat, memory, thorough=thorough, confirming=confirming, second=second)
 
 
-def _skipped(why: str, parent: str) -> Outcome:
-    facts: Mapping[str, str] = {"parent": parent}
-    summary = f"not asked: {why} (see {parent})"
-    return Outcome(status=Status.SKIPPED, reason=Reason.DEPENDENCY_FAILED, summary=summary, facts=facts)
+def _doubtful(outcome: Outcome) -> bool:
+    """Tell whether an outcome may come from the Connector's restart rather than from the target."""
+    return outcome.status is Status.CRITICAL or outcome.reason is Reason.NOT_RUNNING
 
 
 def _doubt(outcome: Outcome) -> Outcome:

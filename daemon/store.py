@@ -90,6 +90,8 @@ class Store:
 
     def note_result(self, result: Result) -> None:
         """Keep a result for the history, and whether its row was ever up."""
+        if result.second:
+            return
         self._spells.note(result)
         if result.id not in self._up and result.accepted:
             self._up[result.id] = result.started_at

@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 
 from daemon.board import Board, Histogram
 from daemon.config.schema import Config
+from daemon.jobs import SECOND_SEAT
 from daemon.observed import Observed
 from daemon.plan import Plan
 
-SECOND_SEAT = "@host"  # the end of the id of a row seen from a second seat
+__all__ = ["NOTHING_OBSERVED", "SECOND_SEAT", "EngineFigures", "View"]
+
 NOTHING_OBSERVED = Observed()
 
 

@@ -101,6 +101,8 @@ class Context:
     - `user_failed`: the Connector's log lately showed a user failing on this very target.
     - `connector`: how to look at the Connector's process; None: nobody looks.
     - `log`: what its log lately told; None: it is not read.
+    - `connector_seat`: the Connector's own place, for what only it can reach (its loopback); None: nobody stands there.
+    - `resolver_ok`: whether the nameservers lately answered us; None: not known.
     """
 
     seat: Seat
@@ -115,3 +117,5 @@ class Context:
     user_failed: bool = False
     connector: Runtime | None = None
     log: LogSummary | None = None
+    connector_seat: Seat | None = None
+    resolver_ok: bool | None = None

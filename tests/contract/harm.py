@@ -8,9 +8,11 @@ from checks.model import CheckName
 from daemon.board import Board
 from daemon.config.schema import Config
 from daemon.jobs import Job
-from daemon.runner import Known, Runner
+from daemon.known import Known
+from daemon.runner import Runner
 from daemon.state import Policy
 from daemon.targets import enabled_checks, make_plan
+from daemon.vantage.seats import Seats
 from tests.contract.bench import HASTE, QUIET, Bench, Row, Scenario, verdict, wall
 from tests.support.fakes import context
 from tests.support.nameservers import says
@@ -63,7 +65,7 @@ def _job(bench: Bench, text: str, row_id: str) -> Job:
 def _runner(board: Board | None = None) -> Runner:
     ever_up = board.ever_up if board else frozenset[str]()
     known = Known(latest=lambda _: None, rows=lambda _: (), ever_up=ever_up.__contains__)
-    return Runner(context().seat, frozenset({CheckName.TCP}), known, lambda _start, _end: 0.0)
+    return Runner(Seats(context().seat), frozenset({CheckName.TCP}), known, lambda _start, _end: 0.0)
 
 
 async def paced(bench: Bench) -> list[float]:

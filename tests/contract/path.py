@@ -15,10 +15,12 @@ from checks.registry import CHECKS
 from checks.resolver import ResolverSpec
 from daemon.config.show import show_config
 from daemon.jobs import Result
+from daemon.known import Known
 from daemon.metrics.state import state_families
 from daemon.report import report
-from daemon.runner import Known, Runner
+from daemon.runner import Runner
 from daemon.targets import enabled_checks, make_plan
+from daemon.vantage.seats import Seats
 from tests.contract.bench import HASTE, QUIET, Bench, Row, Scenario, verdict, verdicts, wall
 from tests.support.exposed import series_of, values
 from tests.support.fakes import context
@@ -63,7 +65,8 @@ async def port_first(bench: Bench) -> str:
     server = await bench.nameserver(lambda query, send: send(reply(query, rcode=dns.rcode.NXDOMAIN)))
     config = bench.config("resources: [{name: R, address: gone.test, tcp: [443]}]")
     known = Known(latest=lambda _: None, rows=lambda _: (), ever_up=lambda _: False)
-    runner = Runner(bench.resolving(server.endpoint).seat, enabled_checks(config), known, lambda _start, _end: 0.0)
+    seats = Seats(bench.resolving(server.endpoint).seat)
+    runner = Runner(seats, enabled_checks(config), known, lambda _start, _end: 0.0)
     job = next(job for job in make_plan(config, enabled_checks(config)).jobs if job.check is CheckName.TCP)
     return verdict((await runner.run(job))[0].outcome)
 
@@ -87,7 +90,7 @@ def with_host(seen: Outcome, address: str) -> Scenario:
                      started_at=0.0, duration_s=0.0)  # fmt: skip
         known = Known(latest={row.id: row}.get, rows=lambda _: (), ever_up=lambda _: False)
         seat = context(sockets=sockets_that_fail(errno.ECONNREFUSED)).seat
-        runner = Runner(seat, enabled_checks(config), known, lambda _start, _end: 0.0)
+        runner = Runner(Seats(seat), enabled_checks(config), known, lambda _start, _end: 0.0)
         job = next(job for job in make_plan(config, enabled_checks(config)).jobs if job.check is CheckName.TCP)
         return verdict((await runner.run(job))[0].outcome)
 

@@ -44,7 +44,7 @@ class Scripted(Runner):
     """Answers at once with what `status(job, run)` says (run 0 is the first), and writes down each run."""
 
     def __init__(self, real: Runner, status: Callable[[Job, int], Status]) -> None:
-        super().__init__(real.seat, real.enabled, real.known, lambda _start, _end: 0.0)
+        super().__init__(real.seats, real.enabled, real.known, lambda _start, _end: 0.0)
         self.status = status
         self.runs: list[tuple[float, str, bool, bool]] = []  # when, job, thorough, confirming
         self.counts: Counter[str] = Counter()
@@ -58,7 +58,8 @@ class Scripted(Runner):
         return (
             Result(
                 id=job.id, job=job.id, check=job.check, target=job.target, resources=job.resources, duration_s=0.0,
-                started_at=self.seat.wall_clock(), outcome=Outcome(status=status, reason=reason, summary="scripted"),
+                started_at=self.seats.first.wall_clock(),
+                outcome=Outcome(status=status, reason=reason, summary="scripted"),
             ),
         )  # fmt: skip
 
@@ -223,7 +224,7 @@ async def test_reload_leaves_alone_what_is_the_same() -> None:
     """A job that stays keeps its memory, state and slots over a reload; one that is gone leaves nothing."""
     async with rig(TWO, lambda job, _: Status.CRITICAL if job.id == PORT else Status.OK) as made:
         await asyncio.sleep(START_SPREAD_S + CONFIRM_S + 1)
-        since, memory, seat = made.board.rows[PORT].since, made.runner.memory(PORT), made.runner.seat
+        since, memory, seat = made.board.rows[PORT].since, made.runner.memory(PORT), made.runner.seats.first
         assert made.states() == {PORT: State.FAILING, OTHER: State.OK}
         assert 'resource="B"' in made.metrics()
         made.engine.load(config(ONE_PORT))
@@ -235,7 +236,7 @@ async def test_reload_leaves_alone_what_is_the_same() -> None:
         await asyncio.sleep(90)
     assert made.board.rows[PORT].since == since
     assert made.runner.memory(PORT) is memory
-    assert made.runner.seat is seat
+    assert made.runner.seats.first is seat
     slots = made.runner.times(PORT)[ran:]
     assert [b - a for a, b in pairwise(slots)] == pytest.approx([30.0] * (len(slots) - 1), abs=SLACK_S)
     assert (slots[0] - made.runner.times(PORT)[0]) % 30 == pytest.approx(
@@ -249,12 +250,12 @@ async def test_reload_starts_afresh_what_asks_something_else() -> None:
     """A job that asks something else now forgets what its probe remembered; new nameservers are a new seat."""
     async with rig(ONE_PORT) as made:
         await asyncio.sleep(START_SPREAD_S + 1)
-        memory, seat = made.runner.memory(PORT), made.runner.seat
+        memory, seat = made.runner.memory(PORT), made.runner.seats.first
         made.engine.load(config(ONE_PORT + "schedule: {timeout: 1s}\n"))
         assert made.runner.memory(PORT) is None
-        assert made.runner.seat is seat
+        assert made.runner.seats.first is seat
         made.engine.load(config(ONE_PORT + 'dns: {nameservers: ["127.0.0.2:9"], search: []}\n'))
-        assert made.runner.seat is not seat
+        assert made.runner.seats.first is not seat
         await asyncio.sleep(START_SPREAD_S + 31)
         assert made.runner.memory(PORT) not in (None, memory)
 
@@ -296,6 +297,6 @@ async def test_this_host_is_looked_at_before_all_else() -> None:
     """At start the host check has its row before any Resource is asked: a host without network accuses nobody."""
     text = ONE_PORT + "checks: {resolver: false, control_plane: false, connector: false}\n"
     made = Rig(config(text))
-    await made.engine.look_at_this_host()
+    await made.engine.look_around()
     assert [job_id for _, job_id, _, _ in made.runner.runs] == ["host:network"]
     assert "host:network" in made.board.rows

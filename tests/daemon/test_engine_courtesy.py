@@ -23,12 +23,12 @@ class Recorder(Runner):
     """Writes down when the clock was asked, and is given a memory as any probe."""
 
     def __init__(self, real: Runner) -> None:
-        super().__init__(real.seat, real.enabled, real.known, lambda _start, _end: 0.0)
+        super().__init__(real.seats, real.enabled, real.known, lambda _start, _end: 0.0)
         self.asked: list[float] = []
         self.memories: list[object] = []
 
     async def run(self, job: Job, *, thorough: bool = True, confirming: bool = False) -> tuple[Result, ...]:
-        context = self._context(job, thorough=thorough, confirming=confirming)
+        context = self._context(job, self.seats.of(job.check), thorough=thorough, confirming=confirming)
         if job.check is CheckName.CLOCK:
             self.asked.append(asyncio.get_running_loop().time())
             self.memories.append(context.memory)

@@ -13,9 +13,11 @@ from checks.net.seat import Seat
 from daemon.config.load import parse_config
 from daemon.config.schema import Config
 from daemon.jobs import Job, Result
+from daemon.known import Known
 from daemon.limits import Slots
 from daemon.oneshot import OneShot, check_once
-from daemon.runner import Known, Runner
+from daemon.runner import Runner
+from daemon.vantage.seats import Seats
 from daemon.view import View
 from tests.support.fakes import FakeResolver
 from tests.support.servers import free_port
@@ -63,7 +65,8 @@ class _Scripted(Runner):
     """Answers from a list of statuses for each job, a second a run, and writes down when each began."""
 
     def __init__(self, script: dict[str, list[Status]]) -> None:
-        super().__init__(Seat(resolver=FakeResolver()), RESOURCES_ONLY, _nothing_known(), lambda _start, _end: 0.0)
+        seats = Seats(Seat(resolver=FakeResolver()))
+        super().__init__(seats, RESOURCES_ONLY, _nothing_known(), lambda _start, _end: 0.0)
         self.script = script
         self.runs: list[tuple[str, float]] = []
 

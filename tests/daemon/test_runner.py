@@ -10,7 +10,9 @@ from checks.names import NameSpec
 from checks.net.seat import Resolution, Seat, open_socket
 from checks.tcp import TcpSpec
 from daemon.jobs import Job, Result
-from daemon.runner import STARVED_LAG_S, Known, Runner
+from daemon.known import Known
+from daemon.runner import STARVED_LAG_S, Runner
+from daemon.vantage.seats import Seats
 from tests.support.fakes import FakeResolver
 from tests.support.servers import free_port
 
@@ -46,7 +48,7 @@ def _runner(
     lag: float = 0,
 ) -> Runner:
     seat = Seat(resolver=resolver or FakeResolver(), open_socket=open_socket, wall_clock=lambda: 1000.0)
-    return Runner(seat, enabled, _known(*rows), lambda _start, _end: lag)
+    return Runner(Seats(seat), enabled, _known(*rows), lambda _start, _end: lag)
 
 
 def _tcp_job(address: str, port: int, timeout_s: float = 5.0) -> Job:

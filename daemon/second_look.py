@@ -1,0 +1,64 @@
+"""Two seats, one verdict: what a failure means when its seat moved meanwhile, or when another seat sees no failure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from checks.model import Json, Outcome, Reason, Rows, Status
+from checks.net.seat import Seat
+from daemon.jobs import Job
+from daemon.known import CONNECTOR_ROW, RESOURCE_CHECKS, dependency_failed
+
+MOVES_FOLLOWED = 3  # a Connector in a restart loop moves on and on: then its own row tells why
+GONE = "the Connector is not running"
+MOVED = "the Connector was started anew meanwhile"
+
+
+class Moves:
+    """Knows when the Connector last moved to another network namespace, as far as failures made us ask."""
+
+    def __init__(self) -> None:
+        self._mark: object = None
+        self._moved_at = float("-inf")
+
+    def begin(self, seat: Seat) -> None:
+        """Note where a seat is when it is taken."""
+        self._mark = seat.mark()
+
+    def since(self, seat: Seat, begin: float, now: float) -> bool | None:
+        """Tell whether `seat` moved after `begin` (both on the loop's clock); None: nobody stands there now."""
+        mark = seat.mark()
+        if mark is None:
+            return None
+        if mark != self._mark:
+            self._mark, self._moved_at = mark, now
+        return self._moved_at > begin
+
+
+def not_seen(job: Job, rows: Rows, why: str) -> Rows:
+    """Return what a run is worth when the Connector, from whose seat it looked, was not there all the time."""
+    if job.check in RESOURCE_CHECKS:
+        return dict.fromkeys(rows, dependency_failed(why, CONNECTOR_ROW))
+    unknown = Outcome(
+        status=Status.UNKNOWN,
+        reason=Reason.NOT_RUNNING,
+        summary=f"not asked: {why}, so there was no place to look from (see {CONNECTOR_ROW})",
+        action=f"See the row {CONNECTOR_ROW}.",
+    )
+    return dict.fromkeys(rows, unknown)
+
+
+def compared(first: Outcome, second: Outcome) -> Outcome:
+    """Return a failure of the Connector's seat with what the host's own seat showed of the same target."""
+    shown = "ok" if second.status in (Status.OK, Status.WARNING) else str(second.reason)
+    facts: Mapping[str, Json] = {**first.facts, "seen_from_host": shown}
+    if not second.status.conclusive:
+        return replace(first, facts=facts)
+    if second.status is Status.CRITICAL:
+        return replace(first, summary=f"{first.summary}; from this host too: {second.reason}", facts=facts)
+    return replace(
+        first,
+        summary=f"{first.summary}; from this host it works: only the Connector's network fails",
+        action="Look at what differs between the Connector's network and this host's: its container network, "
+        f"routes, firewall and DNS settings. {first.action}".rstrip(),
+        facts=facts,
+    )

@@ -1,0 +1,237 @@
+"""Follows one Connector: how it runs, what its process is like now, and from which seat it can be probed."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from checks.net.connector_seat import connector_seat, parse_connector_dns
+from checks.net.helper import HelperClient, HelperState
+from checks.runtime.discover import discover
+
+from checks.model import Reason
+from checks.net.endpoint import Endpoint
+from checks.net.errors import SeatError
+from checks.net.seat import Seat, open_socket, read_net
+from checks.runtime.model import AmbiguousError, Runtime, RuntimeName, Sighting, Wanted
+from daemon.config.schema import Config, Connector
+from daemon.identity import in_container
+from daemon.vantage.host import host_seat, no_seat, shared_seat
+from daemon.vantage.seats import Seats
+
+log = logging.getLogger("connector_health.vantage")
+
+DISCOVER_AGAIN_S = 60.0  # a Connector that was not there may be installed later; looking for it costs a little
+HELPER_MISSES = 4  # looks without the helper before the host's seat takes over: one of its restarts is no reason
+
+Discover = Callable[[Wanted], Awaitable[Runtime]]
+
+
+class ConnectorWatch:
+    """What the `connector` check looks at; it remembers what it saw and keeps the seats true.
+
+    - `sighting` is the last look; None before the first.
+    - `seats` is where to probe from, as of the last look.
+    """
+
+    def __init__(self, config: Config, *, helper: HelperClient | None = None, find: Discover = discover) -> None:
+        self.sighting: Sighting | None = None
+        self._find = find
+        self._helper = helper or HelperClient(config.connector.helper)
+        self._runtime: Runtime | None = None
+        self._gone: list[Runtime] = []
+        self._found_at = float("-inf")
+        self._state: HelperState | None = None
+        self._problem: SeatError | None = None
+        self._misses = 0
+        self._said = ""
+        self._looked = asyncio.Event()
+        self._environment: Mapping[str, str] = {}
+        self._config = config
+        self._host = host_seat(config.dns)
+        self._connector_seat = self._from_helper()
+        self.seats = Seats(self._host)
+
+    def reconfigure(self, config: Config) -> None:
+        """Put another configuration in force: what it does not change goes on undisturbed."""
+        before, self._config = self._config, config
+        if config.connector.helper != before.connector.helper:
+            self._helper.close()
+            self._helper = HelperClient(config.connector.helper)
+            self._state = None
+        if _wanted(config) != _wanted(before) and self._runtime is not None:
+            self._gone.append(self._runtime)
+            self._runtime, self._found_at = None, float("-inf")
+        if config.dns != before.dns or config.connector != before.connector:
+            self._host = host_seat(config.dns)
+            self._connector_seat = self._from_helper()
+            if self.sighting is not None:
+                self.seats = self._choose(self.sighting)
+            else:
+                self.seats = Seats(self._host)
+
+    @property
+    def name(self) -> RuntimeName:
+        """How the Connector runs, as far as it was found."""
+        return self._runtime.name if self._runtime is not None else "none"
+
+    @property
+    def connector(self) -> Connector:
+        """The configuration's section on the Connector."""
+        return self._config.connector
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The Connector's own settings, cut to what we may know."""
+        return self._environment
+
+    @property
+    def connector_seat(self) -> Seat | None:
+        """The Connector's seat, if that is where we look from."""
+        return self.seats.first if self.seats.first.name == "connector" else None
+
+    @property
+    def shared(self) -> bool:
+        """Tell whether we are a sidecar: in a container, in the Connector's own network namespace."""
+        return self.seats.first.name == "connector" and self.seats.host is None and in_container()
+
+    async def begin(self) -> None:
+        """Find the Connector and take its seat. Raises: AmbiguousError when several run and none was chosen."""
+        self._found_at = asyncio.get_running_loop().time()
+        self._runtime = await self._find(_wanted(self._config))
+        await self.look()
+
+    async def look(self) -> Sighting:
+        """Look at the Connector's process once, and keep the seats true; never raises for what the runtime says."""
+        try:
+            runtime = await self._present_runtime()
+        except AmbiguousError as error:  # another one has appeared since we began, or since a reload
+            sighting = Sighting(runtime="none", problem=Reason.NOT_FOUND, evidence=str(error))
+        else:
+            sighting = await runtime.look()
+        self._state = self._problem = None
+        if self._config.connector.vantage != "host" and self._config.connector.runtime != "none":
+            try:
+                self._state = self._helper.state()
+            except SeatError as error:
+                self._problem = error
+        self._misses = self._misses + 1 if self._state is None else 0
+        self.sighting = _completed(sighting, self._state)
+        self._environment = self.sighting.environment
+        self.seats = self._choose(self.sighting)
+        self._tell()
+        looked, self._looked = self._looked, asyncio.Event()
+        looked.set()
+        return self.sighting
+
+    async def next_look(self) -> None:
+        """Wait until the Connector has been looked at once more."""
+        await self._looked.wait()
+
+    async def use(self, helper: HelperClient) -> None:
+        """Take the Connector's seat through another helper from now on; it is closed with this watch."""
+        self._helper.close()
+        self._helper = helper
+        self._connector_seat = self._from_helper()
+        await self.look()
+
+    async def close(self) -> None:
+        """Let go of the runtime and of the helper."""
+        if self._runtime is not None:
+            self._gone.append(self._runtime)
+        await self._close_gone()
+        self._helper.close()
+
+    async def _close_gone(self) -> None:
+        gone, self._gone = self._gone, []
+        for runtime in gone:
+            await runtime.close()
+
+    async def _present_runtime(self) -> Runtime:
+        await self._close_gone()
+        now, held = asyncio.get_running_loop().time(), self._runtime
+        if held is not None:
+            settled = held.name != "none" or self._config.connector.runtime != "auto"
+            if settled or now < self._found_at + DISCOVER_AGAIN_S:
+                return held
+        self._found_at = now
+        found = await self._find(_wanted(self._config))
+        if held is not None:
+            self._gone.append(held)
+        self._runtime = found
+        return found
+
+    def _choose(self, sighting: Sighting) -> Seats:
+        vantage = self._config.connector.vantage
+        if vantage == "host":
+            return Seats(self._host)
+        if self._state is not None and self._state.namespace == _own_namespace():
+            return Seats(replace(self._connector_seat, open_socket=open_socket, read_net=read_net))
+        # A helper that answers "not running" is there and follows the Connector: just now nobody stands there.
+        followed = self._state is not None or (self._problem and self._problem.reason is Reason.NOT_RUNNING)
+        had = self.seats.first is self._connector_seat and self._misses < HELPER_MISSES
+        sidecar = vantage == "connector" and sighting.own_namespace is None and in_container()
+        if not followed and (sighting.own_namespace or sidecar):
+            return Seats(shared_seat(self._config.dns, self._connector_dns()))
+        if followed or had:
+            return Seats(self._connector_seat, self._host)
+        if vantage == "connector":
+            missing = self._problem or SeatError(Reason.PERMISSION_DENIED, "runtime is none: whose seat is not known")
+            return Seats(no_seat(self._config.dns, missing), self._host)
+        return Seats(self._host)
+
+    def _tell(self) -> None:
+        """Say from where we look, whenever that changes."""
+        text = "probing from the Connector's own seat"
+        if self.seats.first.name != "connector":
+            why = self._problem.evidence if self._problem is not None else "no Connector was found"
+            if self._config.connector.vantage == "host":
+                why = "connector.vantage is host"
+            text = f"probing from this host's network, not from the Connector's: {why}"
+        if text != self._said:
+            self._said = text
+            log.info("%s", text)
+
+    def _from_helper(self) -> Seat:
+        dns = self._config.dns
+        return connector_seat(
+            self._helper,
+            nameservers=None if isinstance(dns.nameservers, str) else dns.nameservers,
+            search=None if isinstance(dns.search, str) else dns.search,
+            timeout_s=dns.timeout,
+            connector_dns=self._connector_dns,
+        )
+
+    def _connector_dns(self) -> tuple[Endpoint, ...] | None:
+        text = self._environment.get("TWINGATE_DNS", "")
+        return parse_connector_dns(text) if text else None
+
+
+def _wanted(config: Config) -> Wanted:
+    connector = config.connector
+    return Wanted(
+        runtime=connector.runtime,
+        container=connector.container,
+        unit=connector.unit,
+        docker_host=connector.docker_host,
+    )
+
+
+def _completed(sighting: Sighting, state: HelperState | None) -> Sighting:
+    """Add what only the helper may see: descriptors, sysctls and settings of another user's process."""
+    if state is None or (sighting.pid is not None and sighting.pid != state.pid):
+        return sighting
+    return replace(
+        sighting,
+        fds=sighting.fds or state.fds,
+        ping_group_range=sighting.ping_group_range or state.ping_group_range,
+        environment=sighting.environment or state.environment,
+    )
+
+
+def _own_namespace() -> int:
+    try:
+        return Path("/proc/self/ns/net").stat().st_ino
+    except OSError:
+        return -1
