@@ -35,8 +35,9 @@ format: $(VENV)/.dev  ## let ruff write the code anew
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.test  ## measure the cost of probes, side by side
+bench: $(VENV)/.test  ## measure the cost of probes, side by side, and of reading the log
 	$(BIN)/python bench/probe_cost.py
+	$(BIN)/python bench/log_parser.py
 
 servers:  ## install the real servers that the tests use (root on Debian; elsewhere nothing)
 	@sh tests/support/install-servers.sh
