@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract import clock, harm, names, path, resolver, tcp
+from tests.contract import clock, connector, harm, learned, names, path, resolver, tcp
 from tests.contract.bench import Bench, Row
 
 RULES = (Path(__file__).parent / "contract" / "rules.md").read_text("utf-8")
-ROWS = [*clock.ROWS, *names.ROWS, *resolver.ROWS, *tcp.ROWS, *harm.ROWS, *path.ROWS]
+ROWS = [*clock.ROWS, *names.ROWS, *resolver.ROWS, *tcp.ROWS, *harm.ROWS, *path.ROWS, *connector.ROWS, *learned.ROWS]
 END_OF_SENTENCE = re.compile(r"(?<=[a-z)`0-9])\.\s+(?=[A-Z`*])")
 
 

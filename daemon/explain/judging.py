@@ -8,10 +8,11 @@ from daemon.explain.page import Page
 PAGES: Mapping[Reason, Page] = {
     Reason.NOT_PROBEABLE: Page(
         meaning="There is nothing to probe: a pattern or network without samples, a Resource with all ports allowed, "
-        "UDP only, or a check with nothing to ask.",
+        "UDP only, or a check with nothing to ask (of the Connector: `connector.runtime: none`, or a pod whose "
+        "processes can't be seen).",
         impact="None known: nobody looks.",
         advice="Name something to probe: `samples` for a pattern or network, `probe_ports` where all ports are "
-        "allowed, `relays.stun` for the NAT check.",
+        "allowed, `relays.stun` for the NAT check, `connector.metrics_url` for a Connector that can't be seen.",
         commands=("healthctl config show",),
     ),
     Reason.NOT_ALLOWED: Page(
@@ -64,11 +65,12 @@ PAGES: Mapping[Reason, Page] = {
         commands=("uptime", "ss -s", "cat /proc/sys/fs/file-nr"),
     ),
     Reason.PERMISSION_DENIED: Page(
-        meaning="We may not look: the container runtime's socket, the journal or the Connector's network namespace is "
-        "closed to this account.",
-        impact="None known: it is our ignorance.",
-        advice="Run as root, or grant what is missing: membership of the groups docker or systemd-journal.",
-        commands=("id", "ls -l /var/run/docker.sock"),
+        meaning="We may not look: the container runtime's socket, the journal, the Connector's network namespace or "
+        "the resolver's settings are closed to this account.",
+        impact="None known: it is our ignorance, and never taken for a Connector that is down.",
+        advice="Grant what is missing: membership of the groups docker or systemd-journal; for the Connector's place "
+        "in the network the helper `connector-health-netns`. Or run as root.",
+        commands=("id", "ls -l /var/run/docker.sock /run/connector-health/netns.sock"),
     ),
     Reason.DEFINITION_OVERLAP: Page(
         meaning="Two Resources overlap, or one overlaps this host's own networks, a container network or the range "

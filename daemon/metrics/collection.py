@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from daemon.metrics.checks import check_families, last_run
+from daemon.metrics.connector import connector_counters, connector_families
 from daemon.metrics.engine import engine_families
 from daemon.metrics.exposition import Family, render
 from daemon.metrics.families import moment_of
@@ -29,6 +30,8 @@ class Metrics:
             *check_families(view),
             last_run(view),
             *path_families(moment),
+            *connector_families(moment),
+            *connector_counters(view),
             *engine_families(view),
             *self._process(),
         ]

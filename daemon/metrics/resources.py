@@ -133,7 +133,8 @@ class ResourceMetrics:
         some = event = ""
         count = len(blocks)
         if job.check is CheckName.DNS:
-            up, key, up_name, seconds_name, port = succeeded(outcome), "lookup_seconds", DNS_UP, DNS_SECONDS, ',port=""'
+            up = succeeded(outcome) and "only_learned" not in outcome.facts  # a failure that is only shown as a warning
+            key, up_name, seconds_name, port = "lookup_seconds", DNS_UP, DNS_SECONDS, ',port=""'
         else:
             # Not the status: `expect: down` is ok when nothing accepts, `addresses: all` is critical when some do.
             good, bad = size(outcome.facts.get("accepted")), size(outcome.facts.get("failed"))

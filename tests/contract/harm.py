@@ -62,9 +62,11 @@ def _job(bench: Bench, text: str, row_id: str) -> Job:
     return next(job for job in make_plan(config, enabled_checks(config)).jobs if job.id == row_id)
 
 
-def _runner(board: Board | None = None) -> Runner:
+def _runner(board: Board | None = None, *, user_failed: bool = False) -> Runner:
     ever_up = board.ever_up if board else frozenset[str]()
-    known = Known(latest=lambda _: None, rows=lambda _: (), ever_up=ever_up.__contains__)
+    known = Known(
+        latest=lambda _: None, rows=lambda _: (), ever_up=ever_up.__contains__, user_failed=lambda _: user_failed
+    )
     return Runner(Seats(context().seat), frozenset({CheckName.TCP}), known, lambda _start, _end: 0.0)
 
 
@@ -137,14 +139,12 @@ async def once_up(bench: Bench) -> list[str]:
     return seen
 
 
-async def without_log(bench: Bench) -> tuple[list[str], str]:
-    """See that in this version, which reads no log, a port that was never up stays so however often it is asked."""
+async def user_fails(bench: Bench) -> list[str]:
+    """Run a port of a range that was never up, without and with a user who fails on it by the Connector's log."""
     port = free_port()
-    text = f'resources: [{{name: R, address: {HERE}, tcp: ["{port}-{port + 1}"]}}]'
-    job, runner = _job(bench, text, f"tcp:{HERE}:{port}"), _runner()
-    seen = [verdict((await runner.run(job))[0].outcome) for _ in range(3)]
-    config = bench.config("relays: {learn: true}")
-    return seen, next(verdict(j.fixed) for j in make_plan(config, enabled_checks(config)).jobs if j.fixed)
+    job = _job(bench, f'resources: [{{name: R, address: {HERE}, tcp: ["{port}-{port + 1}"]}}]', f"tcp:{HERE}:{port}")
+    runners = (_runner(), _runner(user_failed=True))
+    return [verdict((await runner.run(job))[0].outcome) for runner in runners]
 
 
 async def unresolved_any(bench: Bench) -> str:
@@ -170,7 +170,7 @@ NEVER_UP_ROWS = [
         resource("address: 127.0.0.0/8, samples: [127.0.0.1], tcp: [CLOSED]", "probing: {allow: [127.0.0.1]}"),
         [NEVER_UP]),
     Row("critical only once they were up", once_up, [NEVER_UP, UP, DOWN]),
-    Row("or the Connector's log shows a user failing there", without_log, ([NEVER_UP] * 3, "skipped/not_probeable -")),
+    Row("or the Connector's log shows a user failing there", user_fails, [NEVER_UP, DOWN]),
     Row("Ports written one by one in the static file are `up`", resource("address: 127.0.0.1, tcp: [CLOSED]"), [DOWN]),
     Row("`down` and reachable → `warning/unexpectedly_up`",
         resource("address: 127.0.0.1, tcp: [UP, CLOSED], expect: down"), [UP, "warning/unexpectedly_up none"]),

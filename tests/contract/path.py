@@ -1,19 +1,12 @@
-"""Rows of the rules "Dependencies", "Corroboration", "Not probeable", "Unknown is not down" and "Never"."""
+"""Rows of the rules "Dependencies", "Corroboration", "Not probeable", and of "Never" what is never asked."""
 
 import errno
-import json
 import socket
 
 import dns.message
 import dns.rcode
 
 from checks.model import CheckName, Json, Outcome, Reason, Status
-from checks.net.resolvconf import SystemSettings
-from checks.net.seat import Context, Seat, open_socket
-from checks.net.stub import StubResolver
-from checks.registry import CHECKS
-from checks.resolver import ResolverSpec
-from daemon.config.show import show_config
 from daemon.jobs import Result
 from daemon.known import Known
 from daemon.metrics.state import state_families
@@ -69,16 +62,6 @@ async def port_first(bench: Bench) -> str:
     runner = Runner(seats, enabled_checks(config), known, lambda _start, _end: 0.0)
     job = next(job for job in make_plan(config, enabled_checks(config)).jobs if job.check is CheckName.TCP)
     return verdict((await runner.run(job))[0].outcome)
-
-
-async def connector_row(bench: Bench) -> dict[str, str]:
-    """See that in this version the Connector's row silences nothing."""
-    port = free_port()
-    found = await bench.check(
-        f"{QUIET}{HASTE}connector: {{runtime: none}}\nresources: [{{name: R, address: 127.0.0.1, tcp: [{port}]}}]",
-        CheckName.CONNECTOR, CheckName.TCP,
-    )  # fmt: skip
-    return {row_id.replace(str(port), "PORT"): text for row_id, text in verdicts(found).items()}
 
 
 def with_host(seen: Outcome, address: str) -> Scenario:
@@ -193,24 +176,6 @@ async def counted(bench: Bench) -> dict[str, object]:
     }
 
 
-async def connector(bench: Bench) -> dict[str, str]:
-    """Check the Connector, of which this version knows nothing."""
-    return verdicts(await bench.check(f"{QUIET}{HASTE}", CheckName.CONNECTOR))
-
-
-async def forbidden(bench: Bench) -> list[str]:
-    """Look up nameservers and a name where the resolver's settings can't be read."""
-    (bench.folder / "resolv.conf").mkdir()
-    settings = SystemSettings(resolv_conf=str(bench.folder / "resolv.conf"), hosts="/nonexistent")
-    where = Context(seat=Seat(resolver=StubResolver(settings, open_socket, 0.3)))
-    return [verdict(o) for o in (await bench.rows(CheckName.RESOLVER, ResolverSpec(), where)).values()]
-
-
-async def never_down(_: Bench) -> frozenset[Reason]:
-    """Return every reason with which the Connector's row can be critical."""
-    return CHECKS[CheckName.CONNECTOR].reasons
-
-
 async def requests(bench: Bench) -> set[str]:
     """Return everything that a Controller is asked by every check there is."""
     root = bench.authority()
@@ -223,25 +188,10 @@ async def requests(bench: Bench) -> set[str]:
     return set(bench.requests)
 
 
-async def secrets(bench: Bench) -> set[str]:
-    """Return which secrets of the environment a report or a configuration shows."""
-    planted = {
-        "TWINGATE_ACCESS_TOKEN": "s3cret-access",
-        "TWINGATE_REFRESH_TOKEN": "s3cret-refresh",
-        "AWS_KEY": "s3cret-aws",
-    }
-    for key, value in planted.items():
-        bench.monkeypatch.setenv(key, value)
-    view = await bench.view(f"{QUIET}{HASTE}", CheckName.CONNECTOR, CheckName.HOST, CheckName.CLOCK)
-    shown = json.dumps(report(view), default=str) + show_config(view.config)
-    return {value for value in planted.values() if value in shown}
-
-
 DEPENDENCIES = [
     Row("Name fails → its ports `skipped/dependency_failed`, and the `dns` row carries the event", broken_name,
         {"dns:gone.test": "critical/nxdomain dns_lookup_error", "tcp:gone.test:443": CUT_OFF}),
     Row("Name fails → its ports `skipped/dependency_failed`", port_first, CUT_OFF),
-    Row("Connector not running", connector_row, {"connector:process": NOT_PROBEABLE, "tcp:127.0.0.1:PORT": REFUSED}),
     Row("no interface but loopback up with an address → its Resources `skipped/dependency_failed`",
         with_host(ALONE, "10.0.0.1"), CUT_OFF),
     Row("(a missing default route alone raises ConnectorHostNetworkDown and silences nothing",
@@ -277,10 +227,6 @@ REST = [
     Row("counted, listed, never shown as ok", counted,
         {"not_probeable": 4, "ok": 0, "listed": ["All", "Network", "Pattern", "UDP"], "shown as": {"skipped"},
          "whole": "unknown"}),
-    Row("Connector not found → `connector` skipped", connector, {"connector:process": NOT_PROBEABLE}),
-    Row("permission_denied → unknown", forbidden, ["unknown/permission_denied -"]),
-    Row("neither is ConnectorDown", never_down, frozenset()),
     Row("call the token validation endpoint", requests, {"HEAD / HTTP/1.1", "HEAD /api/graphql/ HTTP/1.1"}),
-    Row("never keep container environment", secrets, set()),
 ]  # fmt: skip
 ROWS = DEPENDENCIES + CORROBORATION + REST

@@ -1,7 +1,10 @@
 """One office with a row of every kind: what the golden exposition and the page are made of."""
 
+from checks.connlog.model import ConnectionKind, LogCause
+from checks.connlog.summary import Capability, CauseCount, LogSummary
 from checks.model import Event, Json, Outcome, Reason, Status
 from daemon.config.schema import Config, Connector, Metrics, Resource
+from daemon.observed import Observed, Predictions
 from tests.support.views import Stage, dns_job, plain_job, skipped, tcp_job
 
 RESOURCES = (
@@ -36,7 +39,6 @@ def office(metrics: Metrics | None = None) -> Stage:
         dns_job("git.corp.internal", "Git"),
         dns_job("files.corp.internal", "Files"),
         tcp_job("orders-db.corp.internal", 5432, "Orders DB", "Reporting"),
-        tcp_job("orders-db.corp.internal", 5432, "Orders DB", suffix="@host"),
         tcp_job("wiki.corp.internal", 443, "Wiki"),
         tcp_job("git.corp.internal", 22, "Git"),
         tcp_job("10.9.8.7", 631, 'Printer "2"'),
@@ -116,11 +118,31 @@ def seen(stage: Stage) -> Stage:
     one: dict[str, Json] = {"accepted": ("10.1.2.3",)}
     none: dict[str, Json] = {"accepted": (), "failed": {"10.9.8.7": "refused"}}
     fast = {"connect_seconds": 0.0011}
-    stage.see("tcp:orders-db.corp.internal:5432", event=Event.NONE, measurements=fast, facts=both)
-    stage.see("tcp:orders-db.corp.internal:5432@host", Status.CRITICAL, Reason.TIMEOUT, event=no_answer, facts=none)
+    elsewhere = Outcome(status=Status.CRITICAL, reason=Reason.TIMEOUT, summary="no answer", event=no_answer, facts=none)
+    stage.see("tcp:orders-db.corp.internal:5432", event=Event.NONE, measurements=fast, facts=both, second=elsewhere)
     stage.see("tcp:wiki.corp.internal:443", Status.SKIPPED, Reason.DEPENDENCY_FAILED)
     stage.see("tcp:git.corp.internal:22", Status.CRITICAL, Reason.TIMEOUT, event=no_answer, facts=none)
     stage.see("tcp:10.9.8.7:631", Status.CRITICAL, Reason.REFUSED, times=2, event=no_answer, facts=none)
     stage.see("tcp:files.corp.internal:445", event=Event.NONE, measurements=fast, facts=one)
     stage.see("tcp:10.9.8.8:8000", Status.SKIPPED, Reason.NEVER_UP)
+    return stage
+
+
+def watched(stage: Stage) -> Stage:
+    """Let the Connector be seen, with few descriptors left, and its log be read and compared with our predictions."""
+    stage.see(
+        "connector:process",
+        Status.WARNING,
+        Reason.FDS_LOW,
+        facts={"running": True, "restarts": 2, "token_valid": True, "fds": {"used": 900, "limit": 1024}},
+    )
+    log = LogSummary(
+        lines=1000,
+        causes={LogCause.RELAY_UNREACHABLE: CauseCount(count=3, last_at=stage.at)},
+        events={ConnectionKind.ESTABLISHED: 90, ConnectionKind.DENIED: 4, ConnectionKind.DNS_LOOKUP_ERROR: 2},
+        paths={"direct": 60, "relayed": 30},
+        capability=Capability(errors=True, states=False),
+    )
+    predictions = Predictions(counts={("none", "none"): 88, ("dns_lookup_error", "dns_lookup_error"): 2})
+    stage.observed = Observed(log=log, predictions=predictions)
     return stage

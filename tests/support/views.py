@@ -1,6 +1,7 @@
 """Views made by hand: a board on a clock of its own, fed row by row, for everything that only reads."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from checks.model import CheckName, Event, Json, Outcome, Reason, Status
 from checks.names import NameSpec
@@ -11,7 +12,7 @@ from daemon.config.schema import Config, Resource
 from daemon.jobs import Job, Result
 from daemon.plan import Plan
 from daemon.state import Policy
-from daemon.view import EngineFigures, View
+from daemon.view import NOTHING_OBSERVED, SECOND_SEAT, EngineFigures, View
 
 STARTED_AT = 1767323045.678  # 2026-01-02T03:04:05.678Z
 REASONS = {
@@ -32,6 +33,7 @@ class Stage:
         self.plan = Plan(jobs=jobs, resources=tuple(resources), rows_of=rows_of)
         self.board = Board(Policy(), lambda: self.at, reasons=lambda check: REASONS.get(check, frozenset()))
         self.board.load(jobs)
+        self.observed = NOTHING_OBSERVED
 
     def see(
         self,
@@ -45,8 +47,9 @@ class Stage:
         event: Event | None = None,
         measurements: Mapping[str, float] | None = None,
         facts: Mapping[str, Json] | None = None,
+        second: Outcome | None = None,
     ) -> None:
-        """Record the same outcome of one row, `times` times in a row; each run took 10 ms."""
+        """Record the same outcome of one row, `times` times in a row; each run took 10 ms. `second`: the host's look."""
         check, _, target = row_id.partition(":")
         job = self.board.jobs[row_id]
         outcome = Outcome(
@@ -57,8 +60,9 @@ class Stage:
             id=row_id, job=job.id, check=CheckName(check), target=target.removesuffix("@host"), outcome=outcome,
             started_at=self.at, duration_s=0.01, resources=job.resources,
         )  # fmt: skip
+        also = () if second is None else (replace(result, id=f"{row_id}{SECOND_SEAT}", outcome=second),)
         for _ in range(times):
-            self.board.record([result])
+            self.board.record([result, *also])
 
     def see_rows(self, job_id: str, outcomes: Mapping[str, Outcome]) -> None:
         """Record one run that yields several rows, given by target."""
@@ -76,7 +80,7 @@ class Stage:
         engine = engine or EngineFigures(
             connector="office-1", started_at=STARTED_AT, ready=True, reloaded_at=STARTED_AT
         )
-        return View(config=self.config, plan=self.plan, board=self.board, engine=engine)
+        return View(config=self.config, plan=self.plan, board=self.board, engine=engine, observed=self.observed)
 
 
 def plain_job(row_id: str, *, fixed: Outcome | None = None, resources: tuple[str, ...] = ()) -> Job:
@@ -96,11 +100,11 @@ def dns_job(name: str, *resources: str) -> Job:
     )  # fmt: skip
 
 
-def tcp_job(address: str, port: int, *resources: str, suffix: str = "") -> Job:
-    """Make the job of one port; `suffix` is `@host` for a second seat."""
+def tcp_job(address: str, port: int, *resources: str) -> Job:
+    """Make the job of one port."""
     target = str(Endpoint(address, port))
     return Job(
-        id=f"tcp:{target}{suffix}", check=CheckName.TCP, target=target, interval_s=30.0, timeout_s=5.0,
+        id=f"tcp:{target}", check=CheckName.TCP, target=target, interval_s=30.0, timeout_s=5.0,
         spec=TcpSpec(address=address, port=port, target=target), resources=resources,
     )  # fmt: skip
 
