@@ -9,7 +9,10 @@ healthy and carries nobody. No packet is sent: the kernel is asked for its route
   are used.
 - critical: `no_route`, no default route (two halves, as VPNs install them, count as one, and so does a default route
   in another table that policy routing uses), or no IPv4 way out. `no_ipv4`, the way out is IPv6 only.
-- unknown: `permission_denied` or `prober_starved`, the kernel did not let us ask.
+- unknown: `permission_denied` or `prober_starved`, the kernel (or the helper that stands in the Connector's network)
+  did not let us ask. `not_running`, the Connector whose network it is does not run.
+
+From the Connector's seat all this is about the Connector's network namespace, which may be a container's own.
 
 A missing default route silences nothing. When no interface but loopback is up with an address (fact `loopback_only`),
 the Resources are skipped: nothing could be learned about them from here.
@@ -28,9 +31,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from checks.hostnet import OUR_NET, PUBLIC_ADDRESSES, Interface, Route, default_route, read_interfaces, read_routes
+from checks.advice import one_line
+from checks.hostnet import PUBLIC_ADDRESSES, Interface, Route, default_route, read_interfaces, read_routes
 from checks.model import Json, Outcome, Reason, Rows, Status
-from checks.net.errors import net_error
+from checks.net.errors import SeatError, net_error
 from checks.net.seat import Context, Seat
 
 TARGET = "network"
@@ -42,10 +46,9 @@ MAX_INTERFACES = 32  # of a host full of containers, the first ones tell enough
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSpec:
-    """Where the kernel's tables are: `net` is a /proc/…/net of the seat's namespace, `proc` is this process's /proc."""
+    """`proc` is this process's /proc, for its descriptors; the network's tables are the seat's."""
 
     timeout_s: float = 5.0
-    net: Path = OUR_NET
     proc: Path = Path("/proc")
 
 
@@ -61,23 +64,23 @@ class _Network:
 async def probe(spec: HostSpec, context: Context) -> Rows:
     """Ask the kernel for its routes, addresses and descriptors; one row."""
     try:
-        network = _read(context.seat, spec.net)
+        network = _read(context.seat)
     except OSError as error:
-        return {TARGET: _unreadable(error)}
+        return {TARGET: _unreadable(context.seat, error)}
     facts = _facts(network)
     ours, host = _descriptors(spec.proc)
     if ours:
         facts["fds"] = {"used": ours[0], "limit": ours[1]}
     if host:
         facts["host_fds"] = {"used": host[0], "limit": host[1]}
-    return {TARGET: _no_way_out(network, facts) or _few_descriptors(ours, host, facts) or _fine(facts)}
+    return {TARGET: _no_way_out(context.seat, network, facts) or _few_descriptors(ours, host, facts) or _fine(facts)}
 
 
-def _read(seat: Seat, net: Path) -> _Network:
+def _read(seat: Seat) -> _Network:
     with seat.open_socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        interfaces = read_interfaces(sock, net)
+        interfaces = read_interfaces(sock, seat.read_net)
     ways = {public: way for public in PUBLIC_ADDRESSES if (way := _source_towards(seat, public))}
-    return _Network(routes=read_routes(net), interfaces=interfaces, ways=ways)
+    return _Network(routes=read_routes(seat.read_net), interfaces=interfaces, ways=ways)
 
 
 def _source_towards(seat: Seat, public: str) -> str | None:
@@ -109,14 +112,25 @@ def _facts(network: _Network) -> dict[str, Json]:
     }
 
 
+def _place(seat: Seat) -> str:
+    return "the Connector's network" if seat.name == "connector" else "this host"
+
+
+def _by_hand(seat: Seat, *commands: str) -> str:
+    """Return how to repeat commands by hand: in the Connector's own network namespace when it has one."""
+    mark = seat.mark()
+    inside = f"nsenter -t {mark[0]} -n " if isinstance(mark, tuple) else ""
+    return "Repeat it by hand on this host: " + "; ".join(inside + command for command in commands)
+
+
 def _no_carrier(network: _Network, route: Route | None) -> bool:
     """Tell whether the default route leads through an interface that is down or unplugged; the kernel still uses it."""
     return route is not None and any(i.name == route.interface and not i.running for i in network.interfaces)
 
 
-def _no_way_out(network: _Network, facts: dict[str, Json]) -> Outcome | None:
-    route = default_route(network.routes, 4)
-    by_hand = f"Repeat it by hand on this host: ip route get {PUBLIC_ADDRESSES[-1]}; ip -br addr"
+def _no_way_out(seat: Seat, network: _Network, facts: dict[str, Json]) -> Outcome | None:
+    route, here = default_route(network.routes, 4), _place(seat)
+    by_hand = _by_hand(seat, f"ip route get {PUBLIC_ADDRESSES[-1]}", "ip -br addr")
     if facts["loopback_only"]:
         return _critical(
             Reason.NO_ROUTE,
@@ -128,14 +142,14 @@ def _no_way_out(network: _Network, facts: dict[str, Json]) -> Outcome | None:
         if default_route(network.routes, 6) is not None:
             return _critical(
                 Reason.NO_IPV4,
-                "this host has a way out over IPv6 only, and Relays need IPv4",
-                f"Give this host an IPv4 address with a way to the internet (NAT is fine). {by_hand}",
+                f"{here} has a way out over IPv6 only, and Relays need IPv4",
+                f"Give {here} an IPv4 address with a way to the internet (NAT is fine). {by_hand}",
                 facts,
             )
         had = "no default route" if route is None else f"a default route through {route.interface} that leads nowhere"
         return _critical(
             Reason.NO_ROUTE,
-            f"{had}: nothing leaves this host over IPv4",
+            f"{had}: nothing leaves {here} over IPv4",
             f"Add a default route, or find out who removed it (DHCP, NetworkManager, VPN). {by_hand}",
             facts,
         )
@@ -143,7 +157,7 @@ def _no_way_out(network: _Network, facts: dict[str, Json]) -> Outcome | None:
         return _critical(
             Reason.NO_ROUTE,
             f"the default route leads through {route.interface}, which is down or has no carrier",
-            f"Look at the cable or the virtual link of {route.interface}. Repeat it by hand on this host: ip -br link",
+            f"Look at the cable or the virtual link of {route.interface}. {_by_hand(seat, 'ip -br link')}",
             facts,
         )
     if route is None and len(network.ways) < len(PUBLIC_ADDRESSES):
@@ -180,13 +194,24 @@ def _critical(reason: Reason, summary: str, action: str, facts: dict[str, Json])
     return Outcome(status=Status.CRITICAL, summary=summary, reason=reason, action=action, facts=facts)
 
 
-def _unreadable(error: OSError) -> Outcome:
-    starved = net_error(error).reason is Reason.PROBER_STARVED
+_UNREADABLE = {
+    Reason.PROBER_STARVED: "Raise LimitNOFILE= of this service.",
+    Reason.NOT_RUNNING: "See the row of the check connector: it tells why the Connector does not run.",
+}
+
+
+def _unreadable(seat: Seat, error: OSError) -> Outcome:
+    """Return what is said when tables or sockets can't be had."""
+    why = net_error(error)
+    whose = "the Connector's" if seat.name == "connector" else "the host's"
+    action = "Let this service read /proc/net."
+    if isinstance(error, SeatError):
+        action = "Let connector-health-netns, which reads it for us, run with its capabilities."
     return Outcome(
         status=Status.UNKNOWN,
-        summary=f"the host's network could not be read: {net_error(error).evidence}",
-        reason=Reason.PROBER_STARVED if starved else Reason.PERMISSION_DENIED,
-        action="Raise LimitNOFILE= of this service." if starved else "Let this service read /proc/net.",
+        summary=one_line(f"{whose} network could not be read: {why.evidence}"),
+        reason=why.reason if why.reason in _UNREADABLE else Reason.PERMISSION_DENIED,
+        action=_UNREADABLE.get(why.reason, action),
     )
 
 

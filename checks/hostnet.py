@@ -1,7 +1,7 @@
 """What this host's network looks like: routes, interfaces and addresses, read from the kernel without any packet.
 
-Routes and IPv6 addresses are read below a `/proc/…/net` directory, interfaces and IPv4 addresses through a socket, so
-that both can be another network namespace's.
+Routes and IPv6 addresses are read from the tables of /proc/net as the seat hands them out, interfaces and IPv4
+addresses through its socket, so that both can be another network namespace's.
 Source: proc(5), netdevice(7), rtnetlink(7), Linux include/uapi/linux/{route,if}.h.
 """
 
@@ -12,9 +12,8 @@ import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-OUR_NET = Path("/proc/thread-self/net")
+from checks.net.seat import NetReader
 
 RTF_UP, RTF_REJECT = 0x0001, 0x0200
 _IFF_UP, _IFF_LOOPBACK, _IFF_RUNNING = 0x1, 0x8, 0x40
@@ -53,13 +52,9 @@ class Interface:
         return self.running and not self.loopback and any(not _confined(a) for a in self.addresses)
 
 
-def read_routes(net: Path) -> tuple[Route, ...]:
+def read_routes(read_net: NetReader) -> tuple[Route, ...]:
     """Return the usable IPv4 and IPv6 routes of the main table. Raises: OSError."""
-    routes = list(parse_routes((net / "route").read_text()))
-    ipv6 = net / "ipv6_route"
-    if ipv6.exists():  # absent when IPv6 is disabled at boot
-        routes += parse_ipv6_routes(ipv6.read_text())
-    return tuple(routes)
+    return parse_routes(read_net("route")) + parse_ipv6_routes(_read_ipv6(read_net, "ipv6_route"))
 
 
 def parse_routes(text: str) -> tuple[Route, ...]:
@@ -110,15 +105,13 @@ def default_route(routes: Iterable[Route], version: int) -> Route | None:
     return min(whole, key=lambda r: r.metric, default=None)
 
 
-def read_interfaces(sock: socket.socket, net: Path) -> tuple[Interface, ...]:
+def read_interfaces(sock: socket.socket, read_net: NetReader) -> tuple[Interface, ...]:
     """Return the interfaces of the namespace in which `sock` was made. Raises: OSError."""
-    addresses: dict[str, list[str]] = {name: [] for name in _names(net)}
+    addresses: dict[str, list[str]] = {name: [] for name in _names(read_net("dev"))}
     for label, address in _ipv4_addresses(sock):
         addresses.setdefault(label.partition(":")[0], []).append(address)
-    ipv6 = net / "if_inet6"
-    if ipv6.exists():
-        for name, address in parse_if_inet6(ipv6.read_text()):
-            addresses.setdefault(name, []).append(address)
+    for name, address in parse_if_inet6(_read_ipv6(read_net, "if_inet6")):
+        addresses.setdefault(name, []).append(address)
     found = []
     for name, values in addresses.items():
         flags = _flags(sock, name)
@@ -149,8 +142,16 @@ def _ipv4(text: str) -> bytes:
     return struct.pack("=I", int(text, 16))
 
 
-def _names(net: Path) -> tuple[str, ...]:
-    lines = (net / "dev").read_text().splitlines()[2:]
+def _read_ipv6(read_net: NetReader, name: str) -> str:
+    """Return a table of IPv6, which does not exist when IPv6 is disabled at boot. Raises: OSError."""
+    try:
+        return read_net(name)
+    except FileNotFoundError:
+        return ""
+
+
+def _names(dev: str) -> tuple[str, ...]:
+    lines = dev.splitlines()[2:]
     return tuple(line.partition(":")[0].strip() for line in lines if ":" in line)
 
 

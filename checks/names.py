@@ -11,6 +11,8 @@ cache, TCP when the answer is truncated.
 - warning/rebind_protected: one nameserver gives a private address where another gives an empty answer: rebind
   protection strips it there.
 - warning/address_family_unavailable: there are only IPv6 addresses (AAAA).
+- warning with a reason of critical: every nameserver fails for a name that only the Connector's log named (behind a
+  pattern), and the log shows no user failing there.
 - critical: every nameserver fails: the user's event is "DNS lookup error". The reason is the most specific:
   nxdomain (the name does not exist), no_address (it exists without an address, or its CNAME leads to none),
   query_refused (this host may not ask), servfail (the nameserver failed, any other response code too),
@@ -28,6 +30,7 @@ others than this host (views). Sources: RFC 1034, RFC 1035, RFC 2308, resolv.con
 import zlib
 from dataclasses import dataclass
 
+from checks.learned import at_most_warning
 from checks.model import Reason, Rows
 from checks.name_verdict import good_answers, judge
 from checks.net.seat import Context
@@ -46,11 +49,15 @@ CRITICAL_REASONS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameSpec:
-    """One name. `timeout_s` is for one question; the whole ends within 4 times that (two rounds, two questions)."""
+    """One name. `timeout_s` is for one question; the whole ends within 4 times that (two rounds, two questions).
+
+    `learned_sample`: known from the Connector's log alone, so at most a warning unless a user fails there too.
+    """
 
     name: str
     timeout_s: float = 5.0
     max_addresses: int = 8
+    learned_sample: bool = False
 
 
 @dataclass(slots=True)
@@ -75,4 +82,6 @@ async def probe(spec: NameSpec, context: Context) -> Rows:
     lookup = await resolver.lookup(spec.name, thorough=context.thorough, first=first, timeout_s=spec.timeout_s)
     if len(lookup.answers) == 1 < len(lookup.nameservers) and not good_answers(lookup.answers):
         lookup = await resolver.lookup(spec.name, thorough=True, first=0, timeout_s=spec.timeout_s)
-    return {spec.name: judge(lookup, spec.max_addresses)}
+    outcome = judge(lookup, spec.max_addresses)
+    capped = spec.learned_sample and not context.user_failed
+    return {spec.name: at_most_warning(outcome) if capped else outcome}

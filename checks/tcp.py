@@ -7,14 +7,17 @@ once has accepted (fact `reset_after_accept`).
 
 - ok: it accepts. With `expect: any` always ok, what was seen is a fact. With `expect: down` ok means that it
   does not accept.
-- warning: `unexpectedly_up`, it accepts although `expect: down` says that it should not.
+- warning: `unexpectedly_up`, it accepts although `expect: down` says that it should not. A port that only the
+  Connector's log named (behind a pattern, a network, or where all ports are allowed) and that does not accept, while
+  the log shows no user failing there: with the reasons of critical.
 - critical: no address accepts. A user gets "Unable to connect" now. The reason is that of the address that tells most:
   `refused`, `blocked_locally`, `unreachable`, `no_route`, `address_family_unavailable`, `timeout`, in this order. When
   the `dns` check is not run, a name that does not resolve is critical here, with the reason from DNS.
 - unknown: `prober_starved`, our own limits (file descriptors, ports, an event loop more than 250 ms late) kept us from
   looking.
 - skipped: `not_allowed` (address in `probing.deny`, or no permitted method for the port), `dependency_failed` (the
-  name fails: see its `dns` row), `never_up` (a port from a range, a source or a sample that has never accepted).
+  name fails: see its `dns` row), `never_up` (a port from a range, a source, a sample or the Connector's log that has
+  never accepted; where the log lately showed a user failing on it, it is critical all the same).
 
 Measured: `connect_seconds`, seconds from SYN to the completed handshake of the fastest address that accepts.
 
@@ -40,6 +43,7 @@ from checks.advice import (
     what_to_do_about_name,
     what_was_seen,
 )
+from checks.learned import at_most_warning
 from checks.model import Event, Json, Outcome, Reason, Rows, Status
 from checks.net.endpoint import Endpoint, is_address
 from checks.net.errors import NetError
@@ -55,7 +59,8 @@ class TcpSpec:
     """One port of one address.
 
     - `address`: a name, or a literal address; `target`: `address:port` as it is shown.
-    - `expect`: `learned` is `expect: auto` for a port that nobody wrote down by itself (range, source, sample).
+    - `expect`: `learned` is `expect: auto` for a port that nobody wrote down by itself (range, source, sample, log).
+    - `learned_sample`: known from the Connector's log alone, so at most a warning unless a user fails there too.
     - `require_all`: every address must accept (`addresses: all`).
     - `literal_allowed`: a literal `address` stands in the operator's file, which exempts it from `deny`.
     - `has_policy`: the port may be connected to only now and then; the fast confirmation must not.
@@ -74,11 +79,14 @@ class TcpSpec:
     literal_allowed: bool = False
     has_policy: bool = False
     max_addresses: int = 8
+    learned_sample: bool = False
 
 
 async def probe(spec: TcpSpec, context: Context) -> Rows:
     """Look once at one port; one row."""
-    return {spec.target: await _look(spec, context)}
+    outcome = await _look(spec, context)
+    capped = spec.learned_sample and not context.user_failed
+    return {spec.target: at_most_warning(outcome) if capped else outcome}
 
 
 async def _look(spec: TcpSpec, context: Context) -> Outcome:
@@ -165,7 +173,7 @@ def _judge(spec: TcpSpec, context: Context, attempts: list[Attempt], facts: dict
     # Our own limits hide an address that might have accepted; where all must accept, one that does not is enough.
     if len(judged) < len(failures) and not (spec.require_all and judged):
         return _starved(spec, failures, facts)
-    if spec.expect == "learned" and not accepted and not context.ever_up:
+    if _unproven(spec, context) and not accepted:
         return _never_up(spec, _failing(spec, attempts), facts)
     worst = best_evidence(judged)
     failed = next(a for a in attempts if a.error is worst)
@@ -224,7 +232,7 @@ def _unresolved(spec: TcpSpec, context: Context, resolution: Resolution) -> Outc
             action=what_to_do_about_name(reason, spec.address),
             facts=facts,
         )
-    if spec.expect == "learned" and not context.ever_up:
+    if _unproven(spec, context):
         return _never_up(spec, summary, facts)
     return Outcome(
         status=Status.CRITICAL,
@@ -234,6 +242,11 @@ def _unresolved(spec: TcpSpec, context: Context, resolution: Resolution) -> Outc
         action=what_to_do_about_name(reason, spec.address),
         facts=facts,
     )
+
+
+def _unproven(spec: TcpSpec, context: Context) -> bool:
+    """Tell whether nothing shows that anybody needs this port: nobody wrote it, it was never up, no user fails."""
+    return spec.expect == "learned" and not context.ever_up and not context.user_failed
 
 
 def _accepting(spec: TcpSpec, attempts: list[Attempt], accepted: list[Attempt]) -> str:

@@ -8,22 +8,24 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
-
 from checks.blocking import Blocking
 from checks.model import EXIT_CODES, Json, Status
 from checks.net.endpoint import Endpoint
+from checks.runtime.model import AmbiguousError
 from daemon.board import Board
-from daemon.config.load import Loaded, load_config
+from daemon.config.load import Loaded
 from daemon.config.notes import proxy_warnings
-from daemon.config.problems import ConfigError
+from daemon.config.problems import ConfigError, Problem
 from daemon.engine import Engine
 from daemon.history import Spell
 from daemon.identity import strict_name
+from daemon.insight import Memory
 from daemon.jobs import Result
+from daemon.logwatch import LogWatch
 from daemon.looplag import LoopLag
 from daemon.moments import rfc3339
 from daemon.notify import Notifier
+from daemon.options import Options, load
 from daemon.report import Reporter
 from daemon.state import Policy, Transition
 from daemon.store import Store
@@ -31,31 +33,13 @@ from daemon.vantage.watch import ConnectorWatch
 from daemon.view import EngineFigures, View
 from daemon.web.server import Backend, WebError, WebServer
 
+__all__ = ["App", "Options", "load", "run"]
+
 log = logging.getLogger("connector_health.app")
 
 STATUS_LINE_S = 5.0  # how often `systemctl status` is told the verdict
 LOAD_S = 60.0  # reading a configuration of 8 MiB takes seconds on a small host; longer means that its disk hangs
 RESTART_ONLY = ("web", "state")  # sections that a running process can't change
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line adds to the file."""
-
-    config_file: str
-    listen: tuple[Endpoint, ...] = ()
-    web_config_file: str | None = None
-
-
-def load(options: Options) -> Loaded:
-    """Load the file with what the command line adds. Raises: ConfigError."""
-    loaded = load_config(options.config_file)
-    web = loaded.config.web
-    web = msgspec.structs.replace(
-        web, listen=options.listen or web.listen, config_file=options.web_config_file or web.config_file
-    )
-    config = msgspec.structs.replace(loaded.config, web=web)
-    strict_name(config, options.config_file)
-    return Loaded(config=config, warnings=loaded.warnings, file=loaded.file)
 
 
 class App:
@@ -84,7 +68,9 @@ class App:
         self._wall_clock = wall_clock = self._watch.seats.first.wall_clock
         self._started_at = self._reloaded_at = wall_clock()
         self._reload_ok = True
-        self._name = strict_name(config, loaded.file)
+        self._name = ""
+        self._file = loaded.file
+        self.exit_code = EXIT_CODES[Status.OK]
         confirm = config.schedule.confirm
         policy = Policy(failures=confirm.failures, successes=confirm.successes)
         self._board = Board(policy, wall_clock, clock=asyncio.get_running_loop().time)
@@ -93,10 +79,17 @@ class App:
         self._tell(loaded)
 
     async def run(self) -> None:
-        """Run until stopped by SIGTERM, SIGINT or `stop`. Raises: WebError; an ExceptionGroup when a part breaks."""
+        """Run until stopped by SIGTERM, SIGINT or `stop`.
+
+        Raises: ConfigError when it can't be told which Connector is meant; WebError; an ExceptionGroup when a part
+        breaks.
+        """
+        await self._find_connector()
         await self._store.open()
         self._board.ever_up = self._store.ever_up  # one set: what the store reads later counts too
-        self._engine = Engine(self._config, self._board, self._lag, self._heard, self._watch)
+        memory = Memory(self._store.recall, self._store.remember)
+        self._engine = engine = Engine(self._config, self._board, self._lag, self._heard, self._watch, memory)
+        connector_log = LogWatch(self._watch, engine.insight, memory)
         reporter = Reporter()
         backend = Backend(
             view=self.view,
@@ -117,6 +110,8 @@ class App:
                         "reload on signal": self._reload_on_signal(),
                         "watchdog": self._notifier.keep_alive(),
                         "status line": self._status_line(),
+                        "Connector's log": connector_log.run(),
+                        "learning": engine.learn(),
                     }
                     tasks = [group.create_task(_eternal(name, task), name=name) for name, task in roots.items()]
                     self._notifier.ready()
@@ -125,9 +120,11 @@ class App:
                     for task in tasks:
                         task.cancel()
         finally:
+            engine.insight.close()
             async with asyncio.TaskGroup() as closing:
                 closing.create_task(web.close())
                 closing.create_task(self._store.close())
+                closing.create_task(self._watch.close())
 
     def stop(self) -> None:
         """Ask the process to end."""
@@ -158,6 +155,8 @@ class App:
             board=self._board,
             engine=EngineFigures(
                 connector=self._name,
+                vantage=self._watch.seats.first.name,
+                runtime=self._watch.name,
                 started_at=self._started_at,
                 ready=engine.ready,
                 in_flight=engine.scheduler.in_flight,
@@ -168,6 +167,7 @@ class App:
                 reload_ok=self._reload_ok,
                 reloaded_at=self._reloaded_at,
             ),
+            observed=engine.insight.observed(self._watch.sighting),
         )
 
     async def reload(self) -> str | None:
@@ -175,6 +175,7 @@ class App:
         async with self._reloading:
             try:
                 loaded = await self._blocking.call(lambda: load(self._options), LOAD_S)
+                self._name = strict_name(loaded.config, loaded.file, self._watch.environment)
             except (ConfigError, TimeoutError) as error:
                 why = str(error) or f"reading it took longer than {LOAD_S:g} s"
                 self._reload_ok = False
@@ -185,7 +186,6 @@ class App:
                 if getattr(before, section) != getattr(loaded.config, section):
                     log.warning("%s: has changed, which takes effect only after a restart", section)
             self._tell(loaded)
-            self._name = strict_name(loaded.config, loaded.file)
             self.engine.load(loaded.config)
             self._reload_ok, self._reloaded_at = True, self._wall_clock()
             log.info("configuration reloaded")
@@ -197,13 +197,28 @@ class App:
         for change in transitions:
             self._store.note_transition(change)
             row = self._board.rows.get(change.id)
-            if row is not None and change.before is not None:
+            if row is not None and change.before is not None and not row.result.second:
                 summary = row.result.outcome.summary
                 log.info("%s: %s -> %s: %s", change.id, change.before, change.after, summary)
         if self._observe is not None:
             self._observe(results, transitions)
+        if self.engine.orphaned and not self._stop.is_set():
+            log.critical("only loopback is left here: the Connector has a new network namespace; ending, to join it")
+            self.exit_code = EXIT_CODES[Status.UNKNOWN]
+            self.stop()
         if not self._settled.is_set() and self.engine.settled:
             self._settled.set()
+
+    async def _find_connector(self) -> None:
+        try:
+            await self._watch.begin()
+            self._name = strict_name(self._config, self._file, self._watch.environment)
+        except AmbiguousError as error:
+            await self._watch.close()
+            raise ConfigError([Problem(self._file, 0, 0, "connector.container", str(error))]) from error
+        except BaseException:
+            await self._watch.close()
+            raise
 
     async def _history(self, row_id: str, limit: int) -> Sequence[Json] | None:
         if row_id not in self._board.rows:
@@ -266,17 +281,18 @@ def _shown(spell: Spell) -> Json:
 
 
 def run(config_file: str, *, listen: tuple[Endpoint, ...], web_config_file: str | None) -> int:
-    """Run the daemon until it is told to stop; return the exit code: 0, or 3 when it can't start."""
+    """Run the daemon until it is told to stop; return the exit code: 0, or 3 when it can't start or go on."""
     options = Options(config_file=config_file, listen=listen, web_config_file=web_config_file)
     try:
         loaded = load(options)
-        asyncio.run(_serve(options, loaded))
+        return asyncio.run(_serve(options, loaded))
     except (ConfigError, WebError) as error:
         for line in str(error).splitlines():
             log.critical("%s", line)
         return EXIT_CODES[Status.UNKNOWN]
-    return 0
 
 
-async def _serve(options: Options, loaded: Loaded) -> None:
-    await App(options, loaded).run()
+async def _serve(options: Options, loaded: Loaded) -> int:
+    app = App(options, loaded)
+    await app.run()
+    return app.exit_code

@@ -1,13 +1,16 @@
 """One configuration at work: schedule → runner → board. Replaced piece by piece when the configuration changes."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import NoReturn
 from zlib import crc32
 
 from checks.model import CheckName, Reason, Status
 from daemon.board import Board
 from daemon.config.schema import Config, Schedule
+from daemon.insight import Insight, Memory
 from daemon.jobs import Job, Result
 from daemon.known import CONNECTOR_ROW, Known
 from daemon.limits import concurrency, raise_fd_limit
@@ -27,6 +30,7 @@ _UNHURRIED = frozenset(
     {CheckName.CLOCK, CheckName.PROVIDER}
 )  # never asked again at once, and after a reload no sooner than usual: public servers
 _LASTING = frozenset({CheckName.CLOCK})  # what it remembers is of this host and of its servers' wishes, not of the spec
+LEARN_S = 1.0  # how often what users met is settled; no probe waits for it
 Observer = Callable[[Iterable[Result], Iterable[Transition]], None]
 
 
@@ -37,10 +41,18 @@ class Engine:
     """
 
     def __init__(
-        self, config: Config, board: Board, lag: LoopLag, observe: Observer, watch: ConnectorWatch | None = None
+        self,
+        config: Config,
+        board: Board,
+        lag: LoopLag,
+        observe: Observer,
+        watch: ConnectorWatch | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.board = board
         self.watch = watch or ConnectorWatch(config)
+        self.insight = Insight(config, board.wall_clock, self._recheck, memory or Memory())
+        self._learned = self.insight.learning.version
         self._orphans = Orphans()
         self.config = config
         self.plan = Plan(jobs=(), resources=(), rows_of={})
@@ -54,6 +66,8 @@ class Engine:
             latest=self._latest,
             rows=self._rows,
             ever_up=board.ever_up.__contains__,
+            user_failed=self.insight.user_failed,
+            log=self.insight.log,
             connector=self.watch,
             connector_seat=lambda: self.watch.connector_seat,
         )
@@ -64,7 +78,9 @@ class Engine:
     def load(self, config: Config) -> None:
         """Put a configuration in force: jobs that are the same go on undisturbed."""
         enabled = enabled_checks(config)
-        plan = make_plan(config, enabled)
+        self.insight.learning.load(config)
+        self._learned = self.insight.learning.version
+        plan = make_plan(config, enabled, self.insight.learned)
         before = {job.id: job for job in self.plan.jobs}
         after = {job.id: job for job in plan.jobs}
         for job_id, job in before.items():
@@ -75,7 +91,10 @@ class Engine:
         self.watch.reconfigure(config)
         self.runner.take(self.watch.seats)
         self.runner.enabled = enabled
+        if config.connector != self.config.connector:
+            self.scheduler.confirm(CONNECTOR_ROW, 0.0)
         self.config, self.plan = config, plan
+        self.insight.truth.load(config, plan)
         self._asked = frozenset(job.check for job in plan.jobs if job.fixed is None)
         confirm = config.schedule.confirm
         self.board.policy = Policy(failures=confirm.failures, successes=confirm.successes)
@@ -116,14 +135,31 @@ class Engine:
         results = await self.runner.run(job, thorough=confirming or self._thorough(job), confirming=confirming)
         results = self._orphans.judged(results, shared=self.watch.shared)
         transitions = self.board.record(results)
+        self.insight.note_results(results)
         self._observe(results, transitions)
         if job.check is CheckName.CONNECTOR:
-            self.runner.take(self.watch.seats)
+            self._connector_was_seen()
         elif any(_away(result) for result in results):
             self.scheduler.confirm(CONNECTOR_ROW, 0.0)  # its own row must not lag behind
         if any(self._unsettled(result.id) for result in results if not result.second):
             self.scheduler.confirm(job.id, self.config.schedule.confirm.interval)
         self._latch()
+
+    async def learn(self) -> NoReturn:
+        """Settle what users met against what was predicted, and probe what was learned; until cancelled."""
+        while True:
+            await asyncio.sleep(LEARN_S)
+            self.insight.tick()
+            if self.insight.learning.version != self._learned:
+                self.load(self.config)
+
+    def _connector_was_seen(self) -> None:
+        self.runner.take(self.watch.seats)
+        if self.watch.sighting is not None:
+            self.insight.note_sighting(self.watch.sighting)
+
+    def _recheck(self, job_id: str) -> None:
+        self.scheduler.confirm(job_id, 0.0)
 
     def _latch(self) -> None:
         """Be ready once each check has reported, and for ever after; with nothing to ask that is at once."""

@@ -15,6 +15,7 @@ CLOCK_ROW = "clock:system"
 CONNECTOR_ROW = "connector:process"
 RESOURCE_CHECKS = frozenset({CheckName.DNS, CheckName.TCP})
 OUTWARD_CHECKS = frozenset({CheckName.CONTROL_PLANE, CheckName.RELAY})
+DATED = frozenset({CheckName.CONTROL_PLANE, CheckName.CONNECTOR})  # certificates and tokens: their dates need a clock
 TROUBLE_CHECKS = OUTWARD_CHECKS | {CheckName.CLOCK, CheckName.NAT, CheckName.CONNECTOR}
 
 
@@ -67,7 +68,7 @@ class Contexts:
             thorough=thorough,
             confirming=confirming,
             egress=self._egress() if asks_egress else None,
-            clock_off=job.check is CheckName.CONTROL_PLANE and self._clock_off(),
+            clock_off=job.check in DATED and self._clock_off(),
             trouble=asks_trouble and self._trouble(),
             user_failed=job.check is CheckName.DNS and known.user_failed(job),
         )

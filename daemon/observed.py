@@ -13,6 +13,9 @@ from checks.model import Event
 from checks.net.endpoint import Endpoint
 from checks.runtime.model import Sighting
 
+MAX_LEARNED_RELAYS = 16  # a Connector keeps connections to 4 at a time, and their addresses are not lasting
+MAX_LEARNED_SAMPLES = 200  # enough to see most that is used behind patterns, few enough to probe at every interval
+
 _FAILURES = frozenset({Event.DNS_LOOKUP_ERROR.value, Event.UNABLE_TO_CONNECT.value})
 _Counted: TypeAlias = Callable[[str, str], bool]
 

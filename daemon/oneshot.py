@@ -1,6 +1,7 @@
 """Every check once: `healthctl check`. The daemon's jobs and runner, ordered by who depends on whom."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 
@@ -8,11 +9,12 @@ from checks.model import CheckName, Outcome, Reason, Status
 from daemon.board import Board
 from daemon.config.schema import Config
 from daemon.identity import shown_name
+from daemon.insight import Insight, Memory
 from daemon.jobs import Job, Result
 from daemon.known import CLOCK_ROW, CONNECTOR_ROW, HOST_ROW, OUTWARD_CHECKS, TROUBLE_CHECKS, Known
 from daemon.limits import Slots, concurrency, raise_fd_limit
+from daemon.logwatch import LogWatch
 from daemon.looplag import LoopLag
-from daemon.observed import Observed
 from daemon.plan import Plan
 from daemon.runner import Runner
 from daemon.state import Policy
@@ -22,6 +24,7 @@ from daemon.vantage.own_helper import with_own_helper
 from daemon.vantage.watch import ConnectorWatch
 from daemon.view import EngineFigures, View
 
+LOG_S = 1.5  # what a single look spends on the Connector's log at most: its token errors are worth a moment
 _LAST = CheckName.PROVIDER  # asked when all else is known: only trouble makes it worth asking
 _BY_THE_CLOCK = frozenset({Reason.TLS_EXPIRED, Reason.TLS_NOT_YET_VALID})  # true only if this host's clock is right
 
@@ -36,24 +39,27 @@ class OneShot:
         self._slots = slots
         self._confirm_after_s = confirm_after_s
 
-    def known(self, ever_up: AbstractSet[str], watch: ConnectorWatch) -> Known:
+    def known(self, ever_up: AbstractSet[str], watch: ConnectorWatch, insight: Insight) -> Known:
         """Tell the runner what this run has found so far, which rows were up before it, and where the Connector is."""
         return Known(
             latest=self.results.get,
             rows=lambda check: tuple(r for r in self.results.values() if r.check is check and not r.second),
             ever_up=ever_up.__contains__,
+            user_failed=insight.user_failed,
+            log=insight.log,
             connector=watch,
             connector_seat=lambda: watch.connector_seat,
         )
 
-    async def run(self, runner: Runner, timeout_s: float | None, on_result: Callable[[Result], None]) -> None:
-        """Run until each job has its verdict; what `timeout_s` cuts off is unknown."""
+    async def run(self, runner: Runner, until: float | None, on_result: Callable[[Result], None]) -> None:
+        """Run until each job has its verdict; what is cut off at `until` (on the loop's clock) is unknown."""
+        began = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as group:
+            async with asyncio.timeout_at(until), asyncio.TaskGroup() as group:
                 for job in self.jobs.values():
                     group.create_task(self._settle(job, runner, on_result), name=job.id)
         except TimeoutError:
-            self._give_up(runner.seats.first.wall_clock(), timeout_s or 0.0)
+            self._give_up(runner.seats.first.wall_clock(), asyncio.get_running_loop().time() - began)
 
     async def _settle(self, job: Job, runner: Runner, on_result: Callable[[Result], None]) -> None:
         for parent in self._parents(job):
@@ -85,15 +91,15 @@ class OneShot:
         wanted = {CheckName.DNS: above, CheckName.TCP: [*above, f"dns:{job.name}"]}.get(job.check, [])
         return [job_id for job_id in wanted if job_id in self.jobs]
 
-    def _give_up(self, wall: float, timeout_s: float) -> None:
+    def _give_up(self, wall: float, took_s: float) -> None:
         """Record what the time-out of the whole command cut off."""
-        summary = f"not finished within the {timeout_s:g} s of --timeout"
+        summary = "not finished within --timeout"
         outcome = Outcome(status=Status.UNKNOWN, reason=Reason.TIMEOUT, summary=summary)
         for job in self.jobs.values():
             if not self._done[job.id].is_set():
                 result = Result(
                     id=job.id, job=job.id, check=job.check, target=job.target, outcome=outcome,
-                    started_at=wall, duration_s=timeout_s, resources=job.resources,
+                    started_at=wall, duration_s=took_s, resources=job.resources,
                 )  # fmt: skip
                 self.results[job.id] = result
 
@@ -113,22 +119,25 @@ async def check_once(
     loop = asyncio.get_running_loop()
     begin = loop.time()
     enabled = enabled_checks(config, only)
-    plan = _narrowed(make_plan(config, enabled), resources)
-    lag = LoopLag()
-    ever_up = await Store.read_only(config.state.path)
+    past = await Store.read_only(config.state.path)
     pool = concurrency(config.schedule, raise_fd_limit(), config.probing.max_addresses_per_name)
     slots = Slots(pool, config.schedule.per_host, config.schedule.max_rate)
-    run = OneShot(plan.jobs, slots, config.schedule.confirm.interval)
+    lag = LoopLag()
     watch = ConnectorWatch(config)
     try:
-        await watch.begin()
-        await with_own_helper(watch)
-        wall = watch.seats.first.wall_clock()
-        board = Board(Policy(failures=1, successes=1), watch.seats.first.wall_clock, clock=loop.time)
-        runner = Runner(watch.seats, enabled, run.known(ever_up, watch), lag.between)
+        wall_clock = watch.seats.first.wall_clock
+        wall = wall_clock()
+        insight = Insight(config, wall_clock, lambda _: None, Memory(recall=past.recall))
+        with contextlib.suppress(TimeoutError):  # then its rows say what is not known
+            async with asyncio.timeout(timeout_s):
+                await _find(watch, insight, enabled)
+        plan = _narrowed(make_plan(config, enabled, insight.learned), resources)
+        run = OneShot(plan.jobs, slots, config.schedule.confirm.interval)
+        board = Board(Policy(failures=1, successes=1), wall_clock, clock=loop.time)
+        runner = Runner(watch.seats, enabled, run.known(past.ever_up, watch, insight), lag.between)
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(lag.run(), name="loop lag")
-            await run.run(runner, timeout_s, on_result)
+            await run.run(runner, None if timeout_s is None else begin + timeout_s, on_result)
             watcher.cancel()
     finally:
         await watch.close()
@@ -142,8 +151,17 @@ async def check_once(
         duration_s=loop.time() - begin,
         event_loop_lag_s=lag.largest(),
     )
-    observed = Observed(sighting=watch.sighting)
+    observed = insight.observed(watch.sighting, predictions=False)
     return View(config=config, plan=plan, board=board, engine=engine, observed=observed)
+
+
+async def _find(watch: ConnectorWatch, insight: Insight, enabled: frozenset[CheckName]) -> None:
+    """Find the Connector, take its seat, and read what its log tells already."""
+    await watch.begin()
+    await with_own_helper(watch)
+    if watch.sighting is not None and CheckName.CONNECTOR in enabled:
+        insight.note_sighting(watch.sighting)
+        await LogWatch(watch, insight, Memory()).read_for(LOG_S)
 
 
 def _narrowed(plan: Plan, resources: tuple[str, ...]) -> Plan:

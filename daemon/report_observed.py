@@ -1,4 +1,4 @@
-"""What is known of the Connector besides the probes, as parts of the document: its log, what it taught us, our record."""
+"""What is known of the Connector besides the probes, as parts of the document: log, learned, predictions."""
 
 from checks.connlog.summary import LogSummary
 from daemon import document

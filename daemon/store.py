@@ -16,9 +16,9 @@ from typing import NoReturn
 from checks.blocking import Blocking, BusyError
 from checks.model import Event, Json, Reason, Status
 from daemon.history import Spell, Unsaved
-from daemon.jobs import Result
+from daemon.jobs import SECOND_SEAT, Result
 from daemon.state import Transition
-from daemon.storefile import Changes, Past, RefusedError, SpellRow, StoreFile, is_damage, read_past
+from daemon.storefile import Changes, Past, RefusedError, SpellRow, StoreFile, decoded, is_damage, read_past
 
 log = logging.getLogger("connector_health.store")
 
@@ -100,7 +100,7 @@ class Store:
 
     def note_transition(self, transition: Transition) -> None:
         """Keep a change of state; a row's first state is none."""
-        if transition.before is None:
+        if transition.before is None or transition.id.endswith(SECOND_SEAT):
             return
         self._changes.append((transition.at, transition.id, transition.before, transition.after))
         if len(self._changes) > MAX_CHANGES_UNSAVED:
@@ -120,11 +120,7 @@ class Store:
 
     def recall(self, key: str) -> Json:
         """Return what was last remembered under a key, in this run or an earlier one; else None."""
-        try:
-            value: Json = json.loads(self._baselines.get(key, "null"))
-        except ValueError:  # what a failing disk makes of it
-            return None
-        return value
+        return decoded(self._baselines.get(key))
 
     async def history(self, row_id: str, limit: int = 100) -> list[Spell]:
         """Return a row's latest spells, newest first: all that are kept while the file can be read, else this run's."""
@@ -164,14 +160,14 @@ class Store:
             log.warning("%s does not answer: what was learned in the last seconds is lost", self._path)
 
     @staticmethod
-    async def read_only(path: str) -> frozenset[str]:
-        """Return which rows were ever up, for `healthctl check`: writes nothing; empty when the file can't be read."""
+    async def read_only(path: str) -> Past:
+        """Return the past, for `healthctl check`: writes nothing; an empty one when the file can't be read."""
         thread = Blocking("store-reader")
         try:
-            return (await thread.call(lambda: read_past(path), READ_S)).ever_up
+            return await thread.call(lambda: read_past(path), READ_S)
         except (RefusedError, *_TROUBLE) as error:
             log.debug("%s can't be read: %s", path, error)
-            return frozenset()
+            return Past()
         finally:
             await thread.close(0.0)
 

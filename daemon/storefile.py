@@ -6,12 +6,15 @@ times a minute at most, so WAL's concurrency would gain nothing. `synchronous=FU
 """
 
 import contextlib
+import json
 import logging
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
+
+from checks.model import Json
 
 log = logging.getLogger("connector_health.store")
 
@@ -50,6 +53,15 @@ SpellRow = tuple[str, float, float, int, str, str | None, str | None, float, flo
 """A spell as it lies in the file: id, began, ended, runs, status, reason, event, last_s, most_s, summary."""
 
 
+def decoded(text: str | None) -> Json:
+    """Return a learned value; None when there is none, or what a failing disk or a hand with ill intent made of it."""
+    try:
+        value: Json = json.loads(text or "null")
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
 class RefusedError(Exception):
     """The file is not for this version: it stays as it is. The text says why."""
 
@@ -60,6 +72,10 @@ class Past:
 
     ever_up: frozenset[str] = frozenset()
     baselines: dict[str, str] = field(default_factory=dict)
+
+    def recall(self, key: str) -> Json:
+        """Return the value learned under a key, else None."""
+        return decoded(self.baselines.get(key))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

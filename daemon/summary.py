@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from checks.model import CheckName, Event, Reason, Status, worst
 from daemon.document import Row
+from daemon.row_looks import is_second
 
 _ALONE = {
     CheckName.HOST: "host network",
@@ -43,7 +44,7 @@ def count_resources(rows: Iterable[Row], configured: int) -> Tally:
     """Count each Resource once: by its worst row, a failing name before a failing port."""
     behind: dict[str, list[Row]] = {}
     for row in rows:
-        if row["check"] in (CheckName.DNS, CheckName.TCP):
+        if row["check"] in (CheckName.DNS, CheckName.TCP) and not is_second(row):
             for name in row["resources"]:
                 behind.setdefault(name, []).append(row)
     counts = dict.fromkeys(("dns_lookup_error", "unable_to_connect", "answering", "warned", "undecided", "cut_off"), 0)
@@ -76,7 +77,8 @@ def _kind(rows: Sequence[Row]) -> str:
 
 
 def summarise(rows: Sequence[Row], asked: frozenset[CheckName], configured: int) -> str:
-    """Return the whole in a few short sentences, the Resources first."""
+    """Return the whole in a few short sentences, the Resources first. A second look counts nowhere."""
+    rows = [row for row in rows if not is_second(row)]
     sentences = []
     if asked & {CheckName.DNS, CheckName.TCP}:
         sentences.append(_resources(count_resources(rows, configured), ports=CheckName.TCP in asked))

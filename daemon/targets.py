@@ -1,6 +1,7 @@
 """From the configuration to what there is to probe: many Resources, one job for each distinct name and endpoint."""
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,10 +12,13 @@ from checks.policy import method_for
 from checks.tcp import TcpSpec
 from daemon.config.schema import Config, PortRange, Resource
 from daemon.jobs import Job
+from daemon.learnable import allows
+from daemon.observed import Learned, LearnedSample
 from daemon.plan import Plan
 from daemon.targets_static import static_jobs
 
 MARGIN_S = 1.0  # what the runner adds to a probe's own time-outs before it calls the run unfinished
+NOTHING_LEARNED = Learned()
 MAX_QUESTIONS = 8  # a name may stand for several (search list), each asked within dns.timeout
 
 
@@ -26,12 +30,16 @@ class _Wish:
     address: str
     port: int
     learned: bool  # nobody wrote this very port and address: it counts only once it was up
+    from_log: bool = False  # not even the address is of the configuration, or not the port: the log showed it in use
 
 
-def make_plan(config: Config, enabled: frozenset[CheckName]) -> Plan:
-    """Return every job that the configuration asks for, of the checks that are enabled."""
-    jobs = [job for job in static_jobs(config, first_name(config)) if job.check in enabled]
-    resource_jobs, rows_of = _resource_jobs(config, enabled)
+def make_plan(config: Config, enabled: frozenset[CheckName], learned: Learned = NOTHING_LEARNED) -> Plan:
+    """Return every job that the configuration asks for, of the checks that are enabled.
+
+    `learned`: its proven Relays and active samples are probed as well.
+    """
+    jobs = [job for job in static_jobs(config, first_name(config), learned.relays) if job.check in enabled]
+    resource_jobs, rows_of = _resource_jobs(config, enabled, learned.samples)
     return Plan(jobs=(*jobs, *resource_jobs), resources=config.resources, rows_of=rows_of)
 
 
@@ -51,33 +59,83 @@ def is_wide(address: str) -> bool:
     return "/" in address or "*" in address or "?" in address
 
 
-def _resource_jobs(config: Config, enabled: frozenset[CheckName]) -> tuple[list[Job], dict[str, tuple[str, ...]]]:
-    names: dict[str, list[Resource]] = {}
-    wishes: dict[tuple[str, int], list[_Wish]] = {}
+def _resource_jobs(
+    config: Config, enabled: frozenset[CheckName], samples: Iterable[LearnedSample]
+) -> tuple[list[Job], dict[str, tuple[str, ...]]]:
+    ordered = sorted(config.resources, key=lambda r: is_wide(r.address))  # an exact address takes precedence
+    wishes = _all_wishes(config, ordered, samples)
+    served = {wish.resource.name for wished in wishes.values() for wish in wished}
     fixed: dict[str, tuple[list[Resource], str]] = {}
-    for resource in sorted(config.resources, key=lambda r: is_wide(r.address)):  # an exact address takes precedence
-        if resource.probe != "never":
-            for address in concrete_addresses(resource):
-                if not is_address(address):
-                    names.setdefault(address, []).append(resource)
+    for resource in ordered:
         why = _not_probeable(resource)
-        if why:
+        if why and resource.name not in served:
             fixed.setdefault(resource.address, ([], why))[0].append(resource)
-            continue
-        for wish in _wishes(resource, config.probing.max_ports_per_resource):
-            wishes.setdefault((wish.address, wish.port), []).append(wish)
+    written = frozenset(address for resource in ordered for address in concrete_addresses(resource))
+    names = _names(ordered, wishes.values())
 
     jobs: list[Job] = []
     if CheckName.DNS in enabled:
-        jobs += [_dns_job(config, name, resources) for name, resources in names.items()]
+        jobs += [_dns_job(config, name, behind, from_log=name not in written) for name, behind in names.items()]
     if CheckName.TCP in enabled:
-        jobs += [_tcp_job(config, wished) for wished in wishes.values()]
+        jobs += [_tcp_job(config, wished, written) for wished in wishes.values()]
         jobs += [_fixed_job(address, resources, why) for address, (resources, why) in fixed.items()]
     rows_of: dict[str, list[str]] = {r.name: [] for r in config.resources}
     for job in jobs:
         for name in job.resources:
             rows_of[name].append(job.id)
     return jobs, {name: tuple(ids) for name, ids in rows_of.items()}
+
+
+def _all_wishes(
+    config: Config, ordered: Iterable[Resource], samples: Iterable[LearnedSample]
+) -> dict[tuple[str, int], list[_Wish]]:
+    """Return who wants which endpoint probed: what the configuration names, then what the log showed beyond it."""
+    wishes: dict[tuple[str, int], list[_Wish]] = {}
+    for resource in ordered:
+        if not _not_probeable(resource):
+            for wish in _wishes(resource, config.probing.max_ports_per_resource):
+                wishes.setdefault((wish.address, wish.port), []).append(wish)
+    for wish in _learned_wishes(config, samples, frozenset(wishes)):
+        wishes.setdefault((wish.address, wish.port), []).append(wish)
+    return wishes
+
+
+def _names(ordered: Iterable[Resource], wishes: Iterable[list[_Wish]]) -> dict[str, list[Resource]]:
+    """Return the names to look up, and for whom."""
+    names: dict[str, list[Resource]] = {}
+    for resource in ordered:
+        if resource.probe != "never":
+            for address in concrete_addresses(resource):
+                if not is_address(address):
+                    names.setdefault(address, []).append(resource)
+    for wish in (wish for wished in wishes for wish in wished if wish.from_log and not is_address(wish.address)):
+        names.setdefault(wish.address, []).append(wish.resource)  # doubles are taken out where a job is made
+    return names
+
+
+def _learned_wishes(
+    config: Config, samples: Iterable[LearnedSample], taken: frozenset[tuple[str, int]]
+) -> Iterator[_Wish]:
+    """Yield what the log showed in use behind Resources, less what the configuration names itself.
+
+    An address gets no more than `max_ports_per_resource` ports of a Resource, those of the configuration first.
+    """
+    behind: dict[str, list[Resource]] = {}
+    for resource in config.resources:
+        if resource.probe not in ("never", "dns"):
+            behind.setdefault(resource.address, []).append(resource)
+    left: dict[tuple[str, str], int] = {}
+    for sample in samples:
+        if not sample.active or (sample.address, sample.port) in taken:
+            continue
+        for resource in behind.get(sample.rule, ()):
+            key = (resource.name, sample.address)
+            if key not in left:
+                own = _wishes(resource, config.probing.max_ports_per_resource)
+                left[key] = config.probing.max_ports_per_resource - sum(w.address == sample.address for w in own)
+            if left[key] > 0 and allows(resource, sample.port):
+                left[key] -= 1
+                yield _Wish(resource, sample.address, sample.port, learned=True, from_log=True)
 
 
 def _not_probeable(resource: Resource) -> str:
@@ -118,19 +176,24 @@ def _ports(ranges: Iterable[PortRange]) -> Iterator[tuple[int, bool]]:
                 yield port, True
 
 
-def _dns_job(config: Config, name: str, resources: list[Resource]) -> Job:
+def _dns_job(config: Config, name: str, resources: list[Resource], *, from_log: bool) -> Job:
     return Job(
         id=f"dns:{name}",
         check=CheckName.DNS,
         target=name,
-        spec=NameSpec(name=name, timeout_s=config.dns.timeout, max_addresses=config.probing.max_addresses_per_name),
+        spec=NameSpec(
+            name=name,
+            timeout_s=config.dns.timeout,
+            max_addresses=config.probing.max_addresses_per_name,
+            learned_sample=from_log,
+        ),
         interval_s=_interval(config, resources),
         timeout_s=config.dns.timeout * MAX_QUESTIONS + MARGIN_S,
         resources=_unique(resources),
     )
 
 
-def _tcp_job(config: Config, wished: list[_Wish]) -> Job:
+def _tcp_job(config: Config, wished: list[_Wish], written: AbstractSet[str]) -> Job:
     first = wished[0]
     resources = [w.resource for w in wished]
     endpoint = Endpoint(first.address, first.port)
@@ -151,10 +214,11 @@ def _tcp_job(config: Config, wished: list[_Wish]) -> Job:
             require_all=any(r.addresses == "all" for r in resources),
             deny=config.probing.deny,
             allow=config.probing.allow,
-            literal_allowed=literal,  # every address here was written into the file
+            literal_allowed=literal and first.address in written,
             has_policy=not permit.confirmable,
             max_addresses=config.probing.max_addresses_per_name,
             timeout_s=config.schedule.timeout,
+            learned_sample=all(w.from_log for w in wished),
         ),
         interval_s=max(_interval(config, resources), permit.min_interval_s),
         timeout_s=2 * config.dns.timeout + config.schedule.timeout + MARGIN_S,

@@ -1,6 +1,6 @@
 """The jobs that do not come from Resources: this host, its clock, the way to Twingate, the nameservers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from checks.clock import ClockSpec, longest_run_s
@@ -16,6 +16,7 @@ from checks.relay import RelaySpec
 from checks.resolver import ResolverSpec
 from daemon.config.schema import Config, Relays
 from daemon.jobs import Job
+from daemon.observed import MAX_LEARNED_RELAYS, LearnedRelay
 
 HTTPS_PORT = 443
 PROBE_ROUNDS = 6  # a run waits at most this often for one time-out: addresses, TLS twice when it fails, a regional host
@@ -29,14 +30,17 @@ def controller_urls(config: Config) -> tuple[str, ...]:
     return (f"https://{config.connector.network}.twingate.com",)
 
 
-def static_jobs(config: Config, question: str | None) -> Iterator[Job]:
-    """Yield these jobs; a check with nothing to ask yields one that is recorded as skipped and never run."""
+def static_jobs(config: Config, question: str | None, relays: Iterable[LearnedRelay] = ()) -> Iterator[Job]:
+    """Yield these jobs; a check with nothing to ask yields one that is recorded as skipped and never run.
+
+    `relays` are those that the Connector's log showed: the proven ones are probed as well.
+    """
     seconds, timeout_s = config.schedule.intervals, config.schedule.timeout
     urls = controller_urls(config)
     yield _job(CheckName.HOST, "network", HostSpec(timeout_s=timeout_s), seconds.host, timeout_s)
     yield _clock(config, urls)
     yield from _control_plane(config, urls)
-    yield from _relays(config)
+    yield from _relays(config, relays)
     if config.relays.stun:
         spec = NatSpec(servers=config.relays.stun, timeout_s=timeout_s)
         yield _job(CheckName.NAT, "udp", spec, seconds.nat, timeout_s)
@@ -48,7 +52,11 @@ def static_jobs(config: Config, question: str | None) -> Iterator[Job]:
     else:
         yield _nothing(CheckName.RESOLVER, "nameservers", "no nameserver is configured (dns.nameservers)")
     yield _provider(config)
-    yield _job(CheckName.CONNECTOR, "process", ConnectorSpec(target="process"), seconds.connector, timeout_s)
+    if config.connector.runtime == "none":
+        yield _nothing(CheckName.CONNECTOR, "process", "nobody looks at its process (connector.runtime: none)")
+    else:
+        connector = ConnectorSpec(metrics_url=config.connector.metrics_url, timeout_s=timeout_s)
+        yield _job(CheckName.CONNECTOR, "process", connector, seconds.connector, timeout_s)
 
 
 def _clock(config: Config, urls: tuple[str, ...]) -> Job:
@@ -86,12 +94,16 @@ def _control_plane(config: Config, urls: tuple[str, ...]) -> Iterator[Job]:
         yield _job(CheckName.CONTROL_PLANE, target, spec, interval_s, config.schedule.timeout)
 
 
-def _relays(config: Config) -> Iterator[Job]:
-    if not config.relays.endpoints:
+def _relays(config: Config, learned: Iterable[LearnedRelay]) -> Iterator[Job]:
+    used = [r.endpoint for r in learned if r.proven] if config.relays.learn else []
+    configured = dict.fromkeys(config.relays.endpoints)
+    more = [endpoint for endpoint in dict.fromkeys(used) if endpoint not in configured][:MAX_LEARNED_RELAYS]
+    if not configured and not more:
         yield _nothing(CheckName.RELAY, "relays", "no Relay is configured (relays.endpoints)")
-    for endpoint in dict.fromkeys(config.relays.endpoints):
+    for endpoint in (*configured, *more):
         target = endpoint.short(HTTPS_PORT)
-        proven = endpoint not in Relays().endpoints  # the operator named it; the built-in one is only documented
+        # The operator named it, or the Connector uses it; the built-in one is only documented.
+        proven = endpoint not in Relays().endpoints or endpoint in used
         spec = RelaySpec(
             endpoint=endpoint,
             target=target,

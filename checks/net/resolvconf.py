@@ -103,46 +103,69 @@ def parse_hosts(text: str) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
+class SettingsFile(Protocol):
+    """A small text file, wherever it is. `text` is None until it could be read once, and "" when it does not exist."""
+
+    @property
+    def text(self) -> str | None:
+        """The text as last read."""
+
+    @property
+    def problem(self) -> str:
+        """A sentence about what could not be read just now, else empty."""
+
+    def refresh(self) -> bool:
+        """Read the file if it changed; tell whether text or problem did."""
+
+
 class SystemSettings:
     """The settings of the files, with what the configuration replaces; a `SettingsSource`.
 
     A missing file means the defaults, as it does to libc. One that can't be read leaves the last known settings in
     force, says so in `problems`, and yields no nameserver when it never could be read: we don't know then.
+    `environment` returns the nameservers that replace those of the file unless the configuration names some
+    (TWINGATE_DNS); it may change.
     """
 
     def __init__(
         self,
         *,
-        resolv_conf: str = "/etc/resolv.conf",
-        hosts: str = "/etc/hosts",
+        resolv_conf: str | SettingsFile = "/etc/resolv.conf",
+        hosts: str | SettingsFile = "/etc/hosts",
         nameservers: tuple[Endpoint, ...] | None = None,
         search: tuple[str, ...] | None = None,
         host_name: Callable[[], str] = socket.gethostname,
+        environment: Callable[[], tuple[Endpoint, ...] | None] = lambda: None,
     ) -> None:
-        self._resolv_conf = _WatchedFile(resolv_conf)
-        self._hosts = _WatchedFile(hosts)
+        self._resolv_conf = _WatchedFile(resolv_conf) if isinstance(resolv_conf, str) else resolv_conf
+        self._hosts = _WatchedFile(hosts) if isinstance(hosts, str) else hosts
         self._nameservers = nameservers
         self._search = search
         self._host_name = host_name
-        self._settings: Settings | None = None
+        self._environment = environment
+        self._combined_of: object = None
+        self._settings = Settings()
 
     def current(self) -> Settings:
         """Return the settings as they are now: two stat() calls while the files stay as they are."""
         changed = self._resolv_conf.refresh()
         changed = self._hosts.refresh() or changed
-        if changed or self._settings is None:
-            self._settings = self._combine()
+        nameservers = self._environment() if self._nameservers is None else self._nameservers
+        now = (self._host_name(), nameservers)
+        if changed or now != self._combined_of:
+            self._combined_of = now
+            self._settings = self._combine(*now)
         return self._settings
 
-    def _combine(self) -> Settings:
-        settings = parse_resolv_conf(self._resolv_conf.text or "", self._host_name())
+    def _combine(self, host_name: str, nameservers: tuple[Endpoint, ...] | None) -> Settings:
+        settings = parse_resolv_conf(self._resolv_conf.text or "", host_name)
         if self._resolv_conf.text is None:
             settings = replace(settings, nameservers=())
-        if self._nameservers is not None:
-            settings = replace(settings, nameservers=tuple(dict.fromkeys(self._nameservers)))
+        if nameservers is not None:
+            settings = replace(settings, nameservers=tuple(dict.fromkeys(nameservers)))
         if self._search is not None:
             settings = replace(settings, search=tuple(_domain(domain) for domain in self._search))
-        own = self._resolv_conf.problem if self._nameservers is None or self._search is None else ""
+        own = self._resolv_conf.problem if nameservers is None or self._search is None else ""
         problems = (*settings.problems, *(problem for problem in (own, self._hosts.problem) if problem))
         return replace(settings, hosts=parse_hosts(self._hosts.text or ""), problems=problems)
 

@@ -65,9 +65,14 @@ def check(  # noqa: PLR0913 - one argument for each flag
     _known_resources(ctx, config, resources)
     asked = _asked(ctx, config, checks)
 
+    from checks.runtime.model import AmbiguousError  # noqa: PLC0415
     from daemon.cli.look import look  # noqa: PLC0415 - brings asyncio and every check
 
-    view = look(config, only=checks, resources=resources, timeout_s=timeout_s)
+    try:
+        view = look(config, only=checks, resources=resources, timeout_s=timeout_s)
+    except AmbiguousError as error:
+        complain(f"connector.container: {error}")
+        return EXIT_UNKNOWN
     from daemon.report import report  # noqa: PLC0415 - start-up time: nothing above this line needs it
 
     whole = report(view, asked)

@@ -16,6 +16,7 @@ PROGRAM = "healthctl"
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("daemon.cli.run:run", "Watch one Connector: the daemon."),
     "check": ("daemon.cli.check:check", "Look at every link once and say what is broken."),
+    "status": ("daemon.cli.status:status", "Show what the running daemon knows."),
     "explain": ("daemon.cli.explain:explain", "Explain a check, a reason or an alert."),
     "config": ("daemon.cli.config:config", "Validate, show or describe the configuration."),
     "demo": ("daemon.cli.demo:demo", "Try it: an embedded lab on loopback, and the daemon watching it."),

@@ -47,20 +47,23 @@ class Destination:
         return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def emit(text: str) -> None:
+def emit(text: str) -> bool:
     """Write to standard output at once; when the reader has gone (`| head -1`), drop the rest in silence.
 
-    Raises: SystemExit with 3, when it can't be written for another reason (a full disk).
+    Returns whether there still is a reader. Raises: SystemExit with 3, when it can't be written for another reason (a
+    full disk).
     """
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
+        return False
     except OSError as error:
         silence_stdout()
         complain(f"standard output: {error.strerror}")
         raise SystemExit(EXIT_UNKNOWN) from error
+    return True
 
 
 def silence_stdout() -> None:

@@ -11,6 +11,7 @@ KEYS: dict[str, str] = {
     "connector.docker_host": "Where Docker listens.",
     "connector.vantage": "Where probes start: in the Connector's network namespace, or on this host.",
     "connector.metrics_url": "The Connector's own metrics.",
+    "connector.helper": "The socket of connector-health-netns, through which probes start in the Connector's network.",
     "clock": "Time sources, and the tolerance against the Controller.",
     "clock.servers": "NTP servers; system: those that chrony, timesyncd or ntpd use here.",
     "clock.controller_date": "Compare with the Date header of the Controller too.",

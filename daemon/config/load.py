@@ -23,13 +23,17 @@ class Loaded:
 
 def load_config(path: str | os.PathLike[str]) -> Loaded:
     """Load a file. Raises: ConfigError with everything that is wrong with it."""
+    return parse_config(read_config(path), os.fspath(path))
+
+
+def read_config(path: str | os.PathLike[str]) -> bytes:
+    """Read a file, and no more of it than a configuration may have. Raises: ConfigError."""
     file = os.fspath(path)
     try:
         with FilePath(file).open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+            return stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise ConfigError([Problem(file, 0, 0, "", _unreadable(error))]) from None
-    return parse_config(data, file)
 
 
 def _unreadable(error: Exception) -> str:

@@ -25,9 +25,10 @@ PAGES: Mapping[Reason, Page] = {
         commands=("healthctl config show",),
     ),
     Reason.NEVER_UP: Page(
-        meaning="The port comes from a range, a source or a sample and has never accepted a connection: most ports of "
-        "a range have no service.",
-        impact="None known. It counts as soon as it has accepted once.",
+        meaning="The port comes from a range, a source, a sample or the Connector's log and has never accepted a "
+        "connection: most ports of a range have no service.",
+        impact="None known. It counts as soon as it has accepted once, or the Connector's log shows a user who fails "
+        "there.",
         advice="If the port should be up, write it by itself into the Resource, or set `expect: up`.",
         commands=("nc -vz ADDRESS PORT",),
     ),

@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from checks.net.connector_seat import connector_seat, parse_connector_dns
-from checks.net.helper import HelperClient, HelperState
-from checks.runtime.discover import discover
-
 from checks.model import Reason
+from checks.net.connector_seat import connector_seat, parse_connector_dns
 from checks.net.endpoint import Endpoint
 from checks.net.errors import SeatError
+from checks.net.helper import HelperClient, HelperState
 from checks.net.seat import Seat, open_socket, read_net
+from checks.runtime.discover import discover
 from checks.runtime.model import AmbiguousError, Runtime, RuntimeName, Sighting, Wanted
 from daemon.config.schema import Config, Connector
 from daemon.identity import in_container
@@ -152,7 +151,8 @@ class ConnectorWatch:
         await self._close_gone()
         now, held = asyncio.get_running_loop().time(), self._runtime
         if held is not None:
-            settled = held.name != "none" or self._config.connector.runtime != "auto"
+            seen = self.sighting is not None and self.sighting.problem is None
+            settled = seen or held.name != "none" or self._config.connector.runtime != "auto"
             if settled or now < self._found_at + DISCOVER_AGAIN_S:
                 return held
         self._found_at = now

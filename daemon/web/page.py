@@ -1,7 +1,6 @@
 """The status page: one document, no scripts, nothing from elsewhere; to be read on a phone at three in the morning."""
 
 import base64
-import datetime as dt
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,8 +12,13 @@ import jinja2
 
 from checks.model import CheckName, Event, Status
 from daemon.advice import Advice, split_action
+from daemon.connector_words import connector_lines
 from daemon.document import Document, Row
+from daemon.held import held_words
+from daemon.moments import ago, clock, unix_time
+from daemon.row_looks import Looks, is_second, looks
 from daemon.state import State
+from daemon.words import Line as Words
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_ROWS = 500  # rows in full: beyond, a browser on a phone no longer scrolls; the rest is counted and linked
@@ -30,27 +34,18 @@ _TITLES = {
     CheckName.DEFINITION: "Definition",
 }  # fmt: skip
 _ALONE = frozenset({CheckName.CLOCK, CheckName.HOST, CheckName.NAT})  # of these there is one: its target says nothing
-_HELD = {
-    State.OK: "ok",
-    State.PENDING: "pending: not yet confirmed,",
-    State.FAILING: "failing",
-    State.RECOVERING: "recovering: not yet confirmed to be over,",
-    State.SUPPRESSED: "suppressed: explained by another failure,",
-    State.UNKNOWN: "unknown",
-}
-_SILENT = frozenset({(Status.WARNING, State.OK), (Status.SKIPPED, State.UNKNOWN)})
-"""Pairs of status and state of which the state's own words would only confuse: a warning is not a failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One row as the page shows it."""
+    """One row as the page shows it; `second` is what was seen of the same target from the host's seat."""
 
     row: Row
     title: str
     held: str
     event: str
     advice: Advice
+    second: Row | None = None
 
 
 class Page:
@@ -74,8 +69,9 @@ class Page:
 
     def render(self, whole: Document, now: float, *, refresh: bool = True) -> str:
         """Return the page of a document; `now` is the Unix time at which it was made."""
-        rows = whole["checks"]
-        urgent = _urgent(rows)
+        seen = looks(whole["checks"])
+        urgent = _urgent(seen.first)
+        every = _beside(seen)
         verdict, stop, details = whole["summary"].partition(". ")  # sentences; the first tells what users notice
         verdict += "." if stop else ""
         shown = urgent[:MAX_ROWS]
@@ -85,24 +81,17 @@ class Page:
             details=details,
             css=self._css,
             refresh_s=REFRESH_S if refresh else 0,
-            made_at=_clock(now),
-            attention=[_line(row, now) for row in shown],
+            made_at=clock(now),
+            attention=[_line(row, now, seen.second.get(row["id"])) for row in shown],
             attention_left=len(urgent) - len(shown),
             attention_query=urlencode({"status": ",".join(status.value for status in _ATTENTION)}),
             statuses=tuple(status.value for status in (*_ATTENTION, Status.OK, Status.SKIPPED)),
-            counts=_counts(rows),
-            rows=[_line(row, now) for row in rows[:MAX_ROWS]],
-            rows_left=max(0, len(rows) - MAX_ROWS),
+            counts=_counts(seen.first),
+            rows=[_line(row, now) for row in every[:MAX_ROWS]],
+            rows_left=max(0, len(every) - MAX_ROWS),
+            connector=_grouped(connector_lines(whole, now)),
+            ago=lambda moment: f"{ago(now - unix_time(moment))} ago",
         )
-
-
-def ago(seconds: float) -> str:
-    """Write a duration as a person says it: the largest unit that fits."""
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {unit}{'s' if count > 1 else ''}"
-    return f"{max(0, int(seconds))} s"
 
 
 def _urgent(rows: Iterable[Row]) -> list[Row]:
@@ -125,19 +114,34 @@ def _counts(rows: Sequence[Row]) -> list[tuple[str, dict[str, int]]]:
     ]
 
 
-def _line(row: Row, now: float) -> Line:
-    check, state, since = CheckName(row["check"]), row["state"], row["since"]
-    held = ""
-    if since is not None and (row["status"], state) not in _SILENT:
-        held = f"{_HELD[State(state or State.UNKNOWN)]} for {ago(now - dt.datetime.fromisoformat(since).timestamp())}"
+def _beside(seen: Looks) -> list[Row]:
+    """Return all rows, each second look directly below its row."""
+    every = []
+    for row in seen.first:
+        every.append(row)
+        if second := seen.second.get(row["id"]):
+            every.append(second)
+    return every
+
+
+def _grouped(lines: Iterable[Words]) -> list[tuple[str, list[Words]]]:
+    """Return the lines under their labels."""
+    groups: list[tuple[str, list[Words]]] = []
+    for line in lines:
+        if line.label or not groups:
+            groups.append((line.label, []))
+        groups[-1][1].append(line)
+    return groups
+
+
+def _line(row: Row, now: float, second: Row | None = None) -> Line:
+    check = CheckName(row["check"])
+    title = _TITLES[check] if check in _ALONE else f"{_TITLES[check]} {row['target']}"
     return Line(
         row=row,
-        title=_TITLES[check] if check in _ALONE else f"{_TITLES[check]} {row['target']}",
-        held=held,
+        title=f"{title}, from this host" if is_second(row) else title,
+        held=held_words(row, now),
         event=_EVENTS.get(Event(row["event"]), "") if row["event"] else "",
         advice=split_action(row["action"]),
+        second=second,
     )
-
-
-def _clock(unix_seconds: float) -> str:
-    return dt.datetime.fromtimestamp(unix_seconds, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

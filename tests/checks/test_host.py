@@ -3,13 +3,17 @@ import ipaddress
 import resource
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from checks.host import HostSpec, probe
 from checks.hostnet import default_route, parse_if_inet6, parse_ipv6_routes, parse_routes
 from checks.model import Outcome, Reason, Status
+from checks.net.errors import SeatError
+from checks.net.seat import Context, NetReader
 from tests.support.fakes import context
 from tests.support.netns import Namespace, link, namespace
 
@@ -119,14 +123,58 @@ async def test_loopback_alone_is_told_apart(with_link: bool) -> None:
     assert outcome.facts["loopback_only"] is True
 
 
-async def test_another_namespace_is_read_through_its_own_sockets_and_proc(here: Namespace, tmp_path: Path) -> None:
-    """The Connector's namespace: sockets from the seat, tables below a directory that is given."""
+def seated(
+    ns: Namespace, read_net: NetReader | None = None, name: Literal["host", "connector"] = "connector"
+) -> Context:
+    """Make a context that stands in a namespace without us being there."""
+    here = context(sockets=ns.open_socket)
+    mark = (4711, 1, 2)
+
+    def read(table: str) -> str:
+        return ns.run(f"cat /proc/net/{table}")
+
+    return replace(here, seat=replace(here.seat, name=name, read_net=read_net or read, mark=lambda: mark))
+
+
+async def test_another_namespace_is_read_through_its_own_sockets_and_tables(here: Namespace) -> None:
+    """The Connector's namespace: sockets and tables come from the seat, and none of them is ours."""
+    here.run("ip route add default via 10.77.0.2 metric 42")
+    outcome = (await probe(HostSpec(), seated(here)))["network"]
+    assert outcome.status is Status.OK
+    assert outcome.facts["source_address"] == "10.77.0.1"
+    assert outcome.facts["default_route"] == {"interface": "v0", "gateway": "10.77.0.2", "metric": 42}
+
+
+async def test_the_connector_s_network_is_called_so(here: Namespace) -> None:
+    """What fails there is not blamed on this host, and the command by hand looks there too."""
+    here.run("ip route add unreachable default")
+    outcome = (await probe(HostSpec(), seated(here)))["network"]
+    assert outcome.summary == "no default route: nothing leaves the Connector's network over IPv4"
+    assert "this host: nsenter -t 4711 -n ip route get 203.0.113.1; nsenter -t 4711 -n ip -br addr" in outcome.action
+
+
+async def test_without_ipv6_there_are_no_ipv6_tables(here: Namespace) -> None:
+    """A kernel without IPv6 has neither ipv6_route nor if_inet6: that is no fault."""
     here.run("ip route add default via 10.77.0.2")
-    for table in ("route", "ipv6_route", "if_inet6", "dev"):
-        (tmp_path / table).write_text(here.run(f"cat /proc/net/{table}"))
-    rows = await probe(HostSpec(net=tmp_path), context(sockets=here.open_socket))
-    assert rows["network"].status is Status.OK
-    assert rows["network"].facts["source_address"] == "10.77.0.1"
+
+    def read(table: str) -> str:
+        if "6" in table:
+            raise FileNotFoundError(table)
+        return here.run(f"cat /proc/net/{table}")
+
+    assert (await probe(HostSpec(), seated(here, read)))["network"].status is Status.OK
+
+
+@pytest.mark.parametrize("reason", [Reason.NOT_RUNNING, Reason.PERMISSION_DENIED])
+async def test_a_seat_that_is_gone_is_unknown(here: Namespace, reason: Reason) -> None:
+    """The Connector's network can't be read while nobody stands there: the reason is the seat's."""
+
+    def read(_table: str) -> str:
+        raise SeatError(reason, "nobody is there")
+
+    outcome = (await probe(HostSpec(), seated(here, read)))["network"]
+    assert (outcome.status, outcome.reason) == (Status.UNKNOWN, reason)
+    assert outcome.summary == "the Connector's network could not be read: nobody is there"
 
 
 def proc_with(folder: Path, used: int, file_nr: str) -> Path:
@@ -176,9 +224,13 @@ async def test_what_can_not_be_asked_is_unknown(number: int, reason: Reason) -> 
     assert (outcome.status, outcome.reason) == (Status.UNKNOWN, reason)
 
 
-async def test_unreadable_tables_are_unknown(tmp_path: Path) -> None:
+async def test_unreadable_tables_are_unknown(here: Namespace) -> None:
     """A /proc that hides the routes: permission_denied, not a network that is down."""
-    outcome = (await probe(HostSpec(net=tmp_path), context()))["network"]
+
+    def read(table: str) -> str:
+        raise FileNotFoundError(table)
+
+    outcome = (await probe(HostSpec(), seated(here, read, "host")))["network"]
     assert (outcome.status, outcome.reason) == (Status.UNKNOWN, Reason.PERMISSION_DENIED)
 
 

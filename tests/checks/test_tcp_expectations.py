@@ -1,7 +1,9 @@
 import dataclasses
+from typing import Any
 
 import pytest
 
+from checks import names
 from checks.model import Event, Reason, Status
 from checks.net.seat import Context, Seat
 from checks.tcp import CRITICAL_REASONS
@@ -80,3 +82,65 @@ async def test_text_from_outside_is_quoted_in_the_command() -> None:
     """A name that is shell syntax can't leave its quotes."""
     outcome = await look(spec("a;reboot", 1), Context(seat=Seat(resolver=FailingResolver(Reason.NXDOMAIN))))
     assert outcome.action.endswith("dig 'a;reboot' A")
+
+
+LEARNED = {"expect": "learned", "learned_sample": True}
+
+
+@pytest.mark.parametrize(
+    ("kind", "ever_up", "user_failed", "status", "reason"),
+    [
+        ({"expect": "learned"}, False, True, Status.CRITICAL, Reason.REFUSED),
+        ({"expect": "learned"}, True, True, Status.CRITICAL, Reason.REFUSED),
+        (LEARNED, False, False, Status.SKIPPED, Reason.NEVER_UP),
+        (LEARNED, True, False, Status.WARNING, Reason.REFUSED),
+        (LEARNED, False, True, Status.CRITICAL, Reason.REFUSED),
+        (LEARNED, True, True, Status.CRITICAL, Reason.REFUSED),
+        ({"expect": "any", "learned_sample": True}, True, True, Status.OK, None),
+        ({"expect": "down", "learned_sample": True}, True, True, Status.OK, None),
+    ],
+)
+async def test_a_user_who_fails_makes_it_matter(
+    kind: dict[str, Any], ever_up: bool, user_failed: bool, status: Status, reason: Reason | None
+) -> None:
+    """A closed port that nobody wrote is critical once a user fails there; one from the log is a warning until then."""
+    where = dataclasses.replace(context(), ever_up=ever_up, user_failed=user_failed)
+    outcome = await look(spec("127.0.0.1", free_port(), **kind), where)
+    assert (outcome.status, outcome.reason) == (status, reason)
+    assert outcome.event is {Status.CRITICAL: Event.UNABLE_TO_CONNECT, Status.SKIPPED: None}.get(status, Event.NONE)
+    assert outcome.facts.get("only_learned") is (True if status is Status.WARNING else None)
+    assert ("log" in outcome.action) is (status is Status.WARNING)
+
+
+@pytest.mark.parametrize(
+    ("ever_up", "user_failed", "status"),
+    [(False, False, Status.SKIPPED), (True, False, Status.WARNING), (False, True, Status.CRITICAL)],
+)
+async def test_a_learned_name_that_fails_follows_its_users(ever_up: bool, user_failed: bool, status: Status) -> None:
+    """Where `dns` is not run, the same holds for the name of a learned port; the fact that it was the name stays."""
+    where = Context(seat=Seat(resolver=FailingResolver(Reason.NXDOMAIN)), ever_up=ever_up, user_failed=user_failed)
+    outcome = await look(spec("db.example", 5432, **LEARNED), where)
+    assert outcome.status is status
+    assert outcome.facts["name_failed"] == "nxdomain"
+
+
+async def test_a_learned_port_that_accepts_is_as_good_as_any() -> None:
+    """The cap takes nothing from ok."""
+    with listening() as server:
+        outcome = await look(spec("127.0.0.1", port_of(server), **LEARNED))
+    assert (outcome.status, outcome.event) == (Status.OK, Event.NONE)
+
+
+@pytest.mark.parametrize(
+    ("learned", "user_failed", "status", "event"),
+    [
+        (False, False, Status.CRITICAL, Event.DNS_LOOKUP_ERROR),
+        (True, False, Status.WARNING, Event.NONE),
+        (True, True, Status.CRITICAL, Event.DNS_LOOKUP_ERROR),
+    ],
+)
+async def test_the_row_of_a_learned_name(learned: bool, user_failed: bool, status: Status, event: Event) -> None:
+    """The `dns` row of a name from the log is a warning at most, unless a user fails at it too."""
+    where = dataclasses.replace(context({}), user_failed=user_failed)
+    (outcome,) = (await names.probe(names.NameSpec(name="gone.test", learned_sample=learned), where)).values()
+    assert (outcome.status, outcome.reason, outcome.event) == (status, Reason.NXDOMAIN, event)

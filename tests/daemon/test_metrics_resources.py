@@ -70,6 +70,16 @@ def test_up_means_that_an_address_accepts() -> None:
     assert up == {"files.corp.internal": 1, "10.9.8.7": 0}
 
 
+def test_a_name_known_from_the_log_alone_is_not_up_while_it_fails() -> None:
+    """A failure that is shown as a warning only, because nobody wrote the name, is a failure all the same."""
+    stage = office()
+    stage.see(
+        "dns:files.corp.internal", Status.WARNING, Reason.NXDOMAIN, event=Event.NONE, facts={"only_learned": True}
+    )
+    up = {dict(k)["address"]: v for k, v in values(series(exposition(stage)), "resource_dns_up").items()}
+    assert up["files.corp.internal"] == 0
+
+
 def test_a_second_seat_is_not_mixed_in() -> None:
     """A row seen from a second seat would have the same labels: only the first seat's are shown."""
     found = values(series(exposition(seen(office()))), "resource_tcp_up")

@@ -13,8 +13,10 @@ import pytest
 
 from checks.model import Event, Outcome, Reason, Status
 from daemon.config.schema import Resource
+from daemon.moments import ago
 from daemon.report import report
-from daemon.web.page import MAX_ROWS, Page, ago
+from daemon.web.page import MAX_ROWS, Page
+from tests.support.observed import NOW, everything
 from tests.support.office import office, seen
 from tests.support.views import Stage, plain_job, tcp_job
 
@@ -203,3 +205,38 @@ def test_rows_without_a_state() -> None:
     text = Checker(render(stage)).text
     assert "ok for" not in text
     assert "unknown for" not in text
+
+
+def test_the_connector_itself() -> None:
+    """Its process, the seat, its log, what was learned and how often we were right stand in a section of their own."""
+    text = Checker(Page().render(report(everything()), NOW)).text
+    section = text[text.index("The Connector itself") : text.index("By check")]
+    order = ["Process", "container twingate-office-1 is running for 3 d", "2 restarts while watched",
+             "room for 89 more", "Seat", "confidence: exact", "Log", "last state online, 2 days ago", "gave up 10.0",
+             "does not show changes of state", "TWINGATE_LOG_LEVEL=5", "Learned", "2 Relays in use (1 proven)",
+             "Predicted", "recall 93 %", "precision 88 %", "disagrees", "192.0.2.9:443Relay9040 s agoproven",
+             "db.corp.internal:5432*.corp.internal4039 s agoprobed"]  # fmt: skip
+    place = 0
+    for words in order:
+        assert words in section[place:], f"{words!r} is not in: {section[place:]}"
+        place = section.index(words, place) + len(words)
+
+
+def test_a_second_look_stands_with_its_row() -> None:
+    """What was seen from the host is told with the row that it explains: once, and as no problem of its own."""
+    page = Checker(Page().render(report(everything()), NOW))
+    attention = page.text[: page.text.index("The Connector itself")]
+    assert "From this host: ok db.corp.internal:5432 (10.1.2.3) accepted in 1 ms" in attention
+    assert sum(tag == "article" for tag, _ in page.tags) == 2
+    every = page.text[page.text.index("Everything") :]
+    first, second = every.index("Port db.corp.internal:5432"), every.index("Port db.corp.internal:5432, from this host")
+    assert 0 < second - first < 200
+
+
+def test_a_second_look_needs_no_attention_and_counts_nowhere() -> None:
+    """However bad what the host saw is: the row beside which it stands decides."""
+    stage = Stage([tcp_job("10.0.0.1", 1)])
+    stage.see("tcp:10.0.0.1:1", second=Outcome(status=Status.CRITICAL, reason=Reason.TIMEOUT, summary="no answer"))
+    page = Checker(render(stage))
+    assert "Nothing does." in page.text
+    assert "number critical" not in [attributes.get("class") for _, attributes in page.tags]

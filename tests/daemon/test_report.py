@@ -61,6 +61,9 @@ def test_document_is_the_contract_to_the_letter() -> None:
             }
         ],
         "diagnosis": [],
+        "connector_log": None,
+        "learned": {"relays": [], "samples": []},
+        "predictions": None,
     }
     assert encode(whole) == json.dumps(expected, indent=2)
 

@@ -78,7 +78,7 @@ async def test_damage_found_only_when_it_is_read_is_set_aside_too(tmp_path: Path
         assert store.problem is None
         assert [s.began for s in await store.history(ID)] == [1000.0]
     assert (tmp_path / "state.db.corrupt-1").exists()
-    assert await Store.read_only(str(path)) == {ID}
+    assert (await Store.read_only(str(path))).ever_up == {ID}
 
 
 async def test_damaged_files_do_not_fill_the_disk(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ async def test_a_file_that_is_not_for_us_is_left_untouched(
     assert path.read_bytes() == before
     assert names(tmp_path) == ["state.db"]
     assert caplog.text.count("left untouched") == 1
-    assert await Store.read_only(str(path)) == frozenset()
+    assert (await Store.read_only(str(path))).ever_up == frozenset()
 
 
 async def test_a_full_disk_costs_the_past_not_the_present(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -169,7 +169,7 @@ async def test_a_read_only_disk_is_read(small_disk: Path, caplog: pytest.LogCapt
         await store.flush()
         assert "readonly" in str(store.problem)
         assert caplog.text.count("can't be used") == 1
-        assert await Store.read_only(str(path)) == {ID}
+        assert (await Store.read_only(str(path))).ever_up == {ID}
         mount("-o", "remount,rw", small_disk)
         await store.flush()
         assert store.problem is None

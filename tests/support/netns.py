@@ -42,20 +42,25 @@ class Namespace:
         sock.settimeout(0)
         return sock
 
-    @contextlib.contextmanager
-    def entered(self) -> Iterator[None]:
+    def entered(self) -> contextlib.AbstractContextManager[None]:
         """Move this thread into the namespace for the block."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        there = os.open(Path("/run/netns") / self.name, os.O_RDONLY)
+        return entered(Path("/run/netns") / self.name)
+
+
+@contextlib.contextmanager
+def entered(path: Path) -> Iterator[None]:
+    """Move this thread into the network namespace of a path (/run/netns/NAME, /proc/PID/ns/net) for the block."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    there = os.open(path, os.O_RDONLY)
+    try:
+        _setns(there)
         try:
-            _setns(there)
-            try:
-                yield
-            finally:
-                _setns(home)
+            yield
         finally:
-            os.close(there)
-            os.close(home)
+            _setns(home)
+    finally:
+        os.close(there)
+        os.close(home)
 
 
 def _setns(descriptor: int) -> None:

@@ -25,6 +25,7 @@ BESIDE_PYTHON = Path(sys.executable).with_name("healthctl")
 HEALTHCTL = (str(BESIDE_PYTHON),) if BESIDE_PYTHON.exists() else (sys.executable, "-m", "daemon.cli.main")
 
 Row = dict[str, Any]
+Dial = Callable[[], contextlib.AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,12 @@ class Answer:
 class Process:
     """One running `healthctl`: its output and log go to files that a failure shows."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], folder: Path, port: int) -> None:
+    def __init__(
+        self, popen: subprocess.Popen[bytes], folder: Path, port: int, dial: Dial = contextlib.nullcontext
+    ) -> None:
         self.popen = popen
         self.port = port
+        self.dial = dial
         self.stdout_file, self.log_file = folder / f"out-{popen.pid}.txt", folder / f"log-{popen.pid}.txt"
 
     @property
@@ -58,6 +62,8 @@ class Process:
         """Ask the process; OSError while it does not listen."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
+            with self.dial():
+                connection.connect()
             connection.request(method, path, headers={"Accept": accept})
             response = connection.getresponse()
             return Answer(response.status, response.read().decode(), response.headers.get("Content-Type", ""))
@@ -116,16 +122,21 @@ def healthctl(
     port: int = 0,
     env: Mapping[str, str] | None = None,
     before: Sequence[str] = (),
+    dial: Dial = contextlib.nullcontext,
     **how: Any,  # noqa: ANN401 - `user`, `group` … of Popen
 ) -> Iterator[Process]:
-    """Run `healthctl` until the block ends; `before` is a command that starts it (ip netns exec …)."""
+    """Run `healthctl` until the block ends.
+
+    `before` is a command that starts it, `dial` is entered while a connection to it is made: both for one that stands
+    in another network namespace.
+    """
     out, err = folder / "out", folder / "err"
     with out.open("wb") as stdout, err.open("wb") as stderr:
         popen = subprocess.Popen(
             [*before, *HEALTHCTL, *arguments], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
             env=environment(env), **how,
         )  # fmt: skip
-    process = Process(popen, folder, port)
+    process = Process(popen, folder, port, dial)
     out.rename(process.stdout_file)
     err.rename(process.log_file)
     try:
@@ -141,10 +152,13 @@ def healthctl(
 
 
 @contextlib.contextmanager
-def daemon(config: Path, **how: Any) -> Iterator[Process]:  # noqa: ANN401 - as `healthctl`
-    """Run `healthctl run` on a free port until the block ends; enter when it listens."""
+def daemon(config: Path, *, seen_as: str = "", **how: Any) -> Iterator[Process]:  # noqa: ANN401 - as `healthctl`
+    """Run `healthctl run` on a free port until the block ends; enter when it listens.
+
+    `seen_as` is the path of the configuration where the daemon runs, if not the same.
+    """
     port = quiet_port()
-    arguments = ("run", "--config", str(config), "--web.listen-address", f"127.0.0.1:{port}")
+    arguments = ("run", "--config", seen_as or str(config), "--web.listen-address", f"127.0.0.1:{port}")
     with healthctl(config.parent, *arguments, port=port, **how) as process:
         process.until(lambda: process.get("/-/healthy").status == 200, "healthy")
         yield process

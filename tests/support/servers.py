@@ -17,6 +17,9 @@ import pytest
 READY_S = 15.0
 MISSING_PACKAGES = {
     "chronyd": "chrony", "faketime": "faketime", "unbound": "unbound", "nginx": "nginx-light", "turnserver": "coturn",
+    "dockerd": "docker.io", "containerd": "containerd", "runc": "runc", "iptables": "iptables",
+    "/bin/busybox": "busybox-static", "unshare": "util-linux", "nsenter": "util-linux",
+    "systemd-nspawn": "systemd-container", "/lib/systemd/systemd-journal-remote": "systemd-journal-remote",
     "nft": "nftables", "ip": "iproute2", "prometheus": "prometheus", "promtool": "prometheus", "setpriv": "util-linux",
 }  # fmt: skip
 

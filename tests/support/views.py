@@ -49,7 +49,7 @@ class Stage:
         facts: Mapping[str, Json] | None = None,
         second: Outcome | None = None,
     ) -> None:
-        """Record the same outcome of one row, `times` times in a row; each run took 10 ms. `second`: the host's look."""
+        """Record one outcome of a row, `times` times in a row; each run took 10 ms. `second`: the host's look."""
         check, _, target = row_id.partition(":")
         job = self.board.jobs[row_id]
         outcome = Outcome(

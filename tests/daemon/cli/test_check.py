@@ -102,7 +102,8 @@ def test_json_is_the_document_of_one_look(listener: str) -> None:
     """The document: no held state, the seat, and the row of the endpoint."""
     whole = _json("--only", "tcp", "--resource", listener)
     assert list(whole) == ["schema", "version", "connector", "remote_network", "vantage", "confidence", "started_at",
-                           "duration_seconds", "status", "summary", "checks", "diagnosis"]  # fmt: skip
+                           "duration_seconds", "status", "summary", "checks", "diagnosis", "connector_log", "learned",
+                           "predictions"]  # fmt: skip
     assert (whole["status"], whole["vantage"], whole["confidence"]) == ("ok", "host", "host_view")
     (row,) = whole["checks"]
     assert (row["id"], row["state"], row["since"], row["event"]) == (f"tcp:{listener}", None, None, "none")

@@ -38,6 +38,8 @@ def test_version_and_help_end_with_0() -> None:
         ["check", "--resource", "127.0.0.1:99999"],
         ["check", "--resource", "127.0.0.1:1", "Nobody"],
         ["check", "--resource", "127.0.0.1:1", "--output-file", "/no/such/dir/file"],
+        ["status", "-o", "xml"],
+        ["status", "--config", "/no/such/file"],
         ["explain", "no-such-thing"],
         ["completion", "cobol"],
         ["run", "--log.level", "loud"],
@@ -66,7 +68,9 @@ def test_a_mistyped_command_names_the_nearest() -> None:
     assert "did you mean 'check'?" in healthctl("chek").stderr
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["check", "--help"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["check", "--help"], ["status", "--help"], ["run", "--help"]]
+)
 def test_nothing_heavy_is_imported_for_a_short_answer(arguments: list[str]) -> None:
     """Version, help and completion import neither asyncio nor any library of the checks."""
     code = (

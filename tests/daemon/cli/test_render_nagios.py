@@ -111,3 +111,11 @@ def test_the_worst_comes_first_and_notes_last() -> None:
         ["CRITICAL", "provider"],
         ["WARNING", "definition"],
     ]
+
+
+def test_a_second_look_is_no_problem_of_its_own() -> None:
+    """What was seen from the host's seat is neither listed nor counted."""
+    second = row("tcp:h:1@host", Status.CRITICAL, Reason.TIMEOUT, resources=("R1", "Other"))
+    with_it, without = (_lines([_failing(1), *more], 2) for more in ([second], []))
+    assert with_it == without
+    assert with_it[0].endswith("'failing'=1;;;0;1")

@@ -115,9 +115,27 @@ def test_wide_letters_keep_the_columns_straight() -> None:
     assert len(starts) == 1
 
 
-def test_a_second_seat_is_told_apart() -> None:
-    """A row seen from this host beside the Connector's seat says so."""
-    whole = document(head(vantage="connector"), [row("resolver:10.0.0.2"), row("resolver:10.0.0.2@host")])
-    text = render(whole)
-    assert "nameserver 10.0.0.2 from this host" in text
-    assert "from the Connector's place in the network" in text
+def test_a_second_look_stands_below_its_row() -> None:
+    """What was seen from this host is told beside the row that it explains, and advises nothing of its own."""
+    rows = [
+        row("tcp:h:1", *CRITICAL_ROW, summary="h:1 refused", action="Look at its firewall."),
+        row("tcp:h:1@host", summary="h:1 accepted in 1 ms"),
+        row("tcp:h:2", *CRITICAL_ROW, summary="h:2 refused"),
+        row("tcp:h:2@host", Status.CRITICAL, Reason.TIMEOUT, summary="h:2 said nothing", action="Never shown."),
+    ]
+    for width in (None, 80):
+        lines = render(document(head(vantage="connector"), rows), width=width).splitlines()
+        first = next(n for n, line in enumerate(lines) if "h:1" in line)
+        assert lines[first + 1] == f"{' ' * 12}from this host: ok, accepted in 1 ms"
+        assert lines[first + 2] == f"{' ' * 12}ACTION  Look at its firewall."
+        text = "\n".join(lines)
+        assert "from this host: CRITICAL, said nothing" in text
+        assert "Never shown." not in text
+        assert "More: healthctl explain refused\n" in text
+        assert text.count("  CRITICAL  ") == 2
+
+
+def test_a_second_look_without_its_row_is_still_shown() -> None:
+    """Nothing that was seen is lost, whatever was filtered away."""
+    text = render(document(head(vantage="connector"), [row("resolver:10.0.0.2@host", summary="answered")]))
+    assert "  ok        nameserver 10.0.0.2 from this host  answered" in text

@@ -1,0 +1,76 @@
+"""The daemon's document, as far as one may trust it: somebody else may listen on that port."""
+
+from typing import Any, Literal, cast
+
+import msgspec
+
+from checks.model import CheckName, Json, Status
+from daemon.document import Document, Learned, Row
+from daemon.moments import unix_time
+from daemon.report import harmless
+from daemon.state import State
+
+MAX_FACTS = 64 * 1024  # bytes: facts of a row that is shown are a hundredth of it
+_SHOWN = CheckName.CONNECTOR  # of this check only the facts are read
+
+# The facts are not taken apart before somebody wants them: with them a stranger could make us build endless objects.
+_ROW_HINTS: dict[str, Any] = Row.__annotations__ | {
+    "check": CheckName, "status": Status, "state": State | None, "facts": msgspec.Raw,
+}  # fmt: skip
+_Row = msgspec.defstruct("Row", list(_ROW_HINTS.items()))
+
+_HINTS: dict[str, Any] = Document.__annotations__ | {
+    "schema": Literal[1], "status": Status, "checks": list[_Row], "diagnosis": list[msgspec.Raw],  # type: ignore[valid-type]
+}  # fmt: skip
+_LATER: dict[str, Any] = {"connector_log": None, "learned": None, "predictions": None}
+"""What a daemon that was not restarted since the last update does not say yet."""
+
+_Whole = msgspec.defstruct(
+    "Document",
+    [(name, hint) for name, hint in _HINTS.items() if name not in _LATER]
+    + [(name, _HINTS[name] | None, default) for name, default in _LATER.items()],
+)
+
+
+def read_document(body: bytes) -> Document:
+    """Return the document of schema 1 in an answer. Raises: ValueError with one clause, when it is none."""
+    try:
+        found = msgspec.json.decode(body, type=_Whole)
+        whole = {name: getattr(found, name) for name in _HINTS}
+        whole["checks"] = [_row(row) for row in whole["checks"]]
+        whole["diagnosis"] = []
+        whole["learned"] = whole["learned"] or Learned(relays=[], samples=[])
+        for text in _times(whole):
+            unix_time(text)
+    except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
+        raise ValueError(f"its answer is no document of schema 1: {error}") from error
+    return cast("Document", whole)
+
+
+def as_json(body: bytes, *, indent: int) -> str:
+    """Write an answer that `read_document` accepted as JSON text that no terminal obeys; -1 writes it on one line."""
+    return harmless(msgspec.json.format(body, indent=indent).decode("utf-8", "replace"))
+
+
+def _row(found: Any) -> dict[str, Any]:  # noqa: ANN401 - a struct made at run time
+    row = {name: getattr(found, name) for name in _ROW_HINTS}
+    row["facts"] = _facts(found.facts) if found.check is _SHOWN else {}
+    return row
+
+
+def _facts(raw: msgspec.Raw) -> dict[str, Json]:
+    if len(raw) > MAX_FACTS:
+        return {}
+    return cast("dict[str, Json]", msgspec.json.decode(raw, type=dict[str, Any]))
+
+
+def _times(whole: dict[str, Any]) -> list[str]:
+    """Return every time that the document tells."""
+    log, predictions = whole["connector_log"], whole["predictions"]
+    times = [whole["started_at"], *(row["since"] for row in whole["checks"])]
+    if log is not None:
+        times += [log["last_line_at"], log["state_at"], log["token_at"]]
+        times += [one["since"] for one in log["nameservers_down"]] + [one["last_at"] for one in log["causes"]]
+    if predictions is not None:
+        times += [one["at"] for one in predictions["disagreements"]]
+    return [text for text in times if text is not None]

@@ -1,0 +1,112 @@
+"""What is known of the Connector besides the probes, in lines that the page and `healthctl status` share."""
+
+from collections.abc import Mapping
+
+from checks.model import CheckName, Json, Status
+from daemon.document import ConnectorLog, Document, Row
+from daemon.record_words import learned_line, record_lines
+from daemon.words import Line, count, listed, past, some
+
+_RUNTIMES = {"docker": "Docker", "systemd": "systemd", "kubernetes": "Kubernetes"}
+_SHOWS = {"errors": "errors", "states": "changes of state", "analytics": "users' connections"}
+
+
+def connector_lines(whole: Document, now: float) -> list[Line]:
+    """Return the lines; `now` in Unix seconds. Facts may be of any shape: what is not as expected is left out."""
+    row = next((row for row in whole["checks"] if row["check"] == CheckName.CONNECTOR), None)
+    log = whole["connector_log"]
+    return [
+        *([] if row is None else _process(row)),
+        _seat(whole),
+        *([Line(label="Log", text="not read")] if log is None else _log(log, now)),
+        learned_line(whole["learned"]),
+        *record_lines(whole["predictions"], log, now),
+    ]
+
+
+def _process(row: Row) -> list[Line]:
+    """Return what its own check says, and below it the figures that a verdict leaves out."""
+    facts, figures = row["facts"], []
+    runtime = _text(facts, "runtime")
+    if runtime in _RUNTIMES:
+        image = _text(facts, "image")
+        figures.append(f"{_RUNTIMES[runtime]}{f', image {image}' if image else ''}")
+    if isinstance(facts.get("running"), bool) and (restarts := _number(facts, "restarts")) is not None:
+        lately = _number(facts, "restarts_15m")
+        within = f", {lately:,} in the last 15 minutes" if lately else ""
+        figures.append(f"{count(restarts, 'restart')} while watched{within}")
+    if descriptors := _descriptors(facts.get("fds")):
+        figures.append(descriptors)
+    lines = [Line(label="Process", text=row["summary"], status=Status(row["status"]))]
+    return lines + ([Line(text="; ".join(figures))] if figures else [])
+
+
+def _seat(whole: Document) -> Line:
+    if whole["confidence"] == "exact":
+        return Line(label="Seat", text="probes start in the Connector's network, with its resolver (confidence: exact)")
+    text = (
+        f"probes start on this host, which may differ from what the Connector meets (confidence: {whole['confidence']})"
+    )
+    return Line(label="Seat", text=text)
+
+
+def _descriptors(fds: Json) -> str:
+    if not isinstance(fds, Mapping):
+        return ""
+    used, limit, left = (_number(fds, key) for key in ("used", "limit", "tunnels_left"))
+    if used is None or limit is None:
+        return ""
+    room = "" if left is None else f", room for {count(left, 'more Client tunnel')}"
+    return f"{used:,} of {limit:,} file descriptors in use{room}"
+
+
+def _log(log: ConnectorLog, now: float) -> list[Line]:
+    if log["problem"] is not None:
+        return [Line(label="Log", text=f"not read: {log['problem']}", status=Status.WARNING)]
+    state = "no change of state seen"
+    if log["state"]:
+        state = f"last state {log['state'].replace('_', ' ')}, {past(log['state_at'], now)}"
+    last = f", the last {past(log['last_line_at'], now)}" if log["last_line_at"] else ""
+    lines = [Line(label="Log", text=f"{state}; {count(log['lines'], 'line')} read{last}")]
+    if log["token"]:
+        text = f"its token is refused ({log['token']}), {past(log['token_at'], now)}"
+        lines.append(Line(text=text, status=Status.CRITICAL))
+    if log["nameservers_down"]:
+        down = some(f"{_nameserver(one['nameserver'])} ({past(one['since'], now)})" for one in log["nameservers_down"])
+        lines.append(Line(text=f"its resolver gave up {down}", status=Status.WARNING))
+    if log["causes"]:
+        causes = some(f"{one['count']:,} {one['cause']} (last {past(one['last_at'], now)})" for one in log["causes"])
+        lines.append(Line(text=f"errors seen: {causes}"))
+    if log["failing"]:
+        failing = some(f"{count(one['users'], 'user')} at {one['target']}" for one in log["failing"])
+        lines.append(Line(text=f"failed in the last 15 minutes: {failing}", status=Status.WARNING))
+    return [*lines, *_capability(log)]
+
+
+def _capability(log: ConnectorLog) -> list[Line]:
+    """Say what this log can show, so that nobody takes its silence for health."""
+    can = log["capability"]
+    shown = {"errors": can["errors"], "states": can["states"], "analytics": can["analytics"]}
+    parts = []
+    for words, value in (("shows", True), ("does not show", False), ("may or may not show", None)):
+        kinds = [_SHOWS[kind] for kind, found in shown.items() if found is value]
+        if kinds:
+            parts.append(f"{words} {listed(kinds)}")
+    return [
+        Line(text=f"this log {'; '.join(parts)}"),
+        *(Line(text=f"to see more, {advice}") for advice in can["advice"]),
+    ]
+
+
+def _nameserver(name: str) -> str:
+    return "all nameservers" if name == "all" else name
+
+
+def _text(facts: Mapping[str, Json], key: str) -> str:
+    value = facts.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(facts: Mapping[str, Json], key: str) -> int | None:
+    value = facts.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
