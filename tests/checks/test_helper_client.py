@@ -127,7 +127,7 @@ def test_answers_are_what_they_say(other: Scripted) -> None:
 
 def test_an_answer_that_comes_late_is_not_taken_for_the_next(other: Scripted) -> None:
     """After a time-out its number tells it, and the socket that came with it is closed."""
-    other.says({"id": 0}, tcp())
+    other.says({"id": 0}, udp())
     other.says({"id": 1}, tcp())
     made = other.client.open_socket(*TCP)
     assert made.fileno() >= 0

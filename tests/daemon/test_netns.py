@@ -74,7 +74,7 @@ def raw(path: str) -> Iterator[socket.socket]:
 
 
 def test_it_is_small_and_needs_nothing_but_python() -> None:
-    """Whoever audits it reads 200 lines and what finds the process; nothing of others is loaded with privilege."""
+    """Whoever audits it reads 200 lines, and 71 lines of code of its other half; nothing of others is loaded."""
     assert len((SOURCE / "netns.py").read_text().splitlines()) <= 200
     for file in ("netns.py", "netns_target.py"):
         for node in ast.walk(ast.parse((SOURCE / file).read_text())):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon import netns_target
-from daemon.netns_target import Refusal, of_container, of_process, of_unit
+from daemon.netns_target import Refusal, apart, of_container, of_process, of_unit
 from tests.support.netns import namespace
 from tests.support.seat_helper import Stander, stander
 from tests.support.servers import require, wait_until
@@ -173,3 +174,42 @@ def test_without_docker_it_says_so(tmp_path: Path) -> None:
         silent.listen()
         with pytest.raises(Refusal, match="does not answer"):
             of_container(str(tmp_path / "s"), "x")
+
+
+def _capabilities() -> int:
+    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
+    return int(status["CapEff"], 16) | int(status["CapPrm"], 16)
+
+
+def _held() -> tuple[int, str]:
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    return len(list(Path("/proc/self/fd").iterdir())), children
+
+
+def test_docker_is_asked_without_any_capability() -> None:
+    """What parses Docker's answers holds no privilege: not even what the helper itself keeps."""
+    require("root")
+    assert _capabilities() != 0
+    assert apart(_capabilities) == 0
+
+
+def test_a_search_that_fails_or_hangs_is_a_refusal() -> None:
+    """The child's refusal is ours; one that never ends is ended, and one that dies has said nothing."""
+    before = _held()
+
+    def refuse() -> int:
+        raise Refusal("not_running", "nothing runs")
+
+    def hang() -> int:
+        while True:
+            signal.pause()
+
+    def die() -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    for find, kind in ((refuse, "not_running"), (hang, "permission_denied"), (die, "permission_denied")):
+        with pytest.raises(Refusal) as caught:
+            apart(find, 0.2)
+        assert caught.value.args[0] == kind
+    assert _held() == before, "neither a descriptor nor a child that nobody waited for"

@@ -252,7 +252,7 @@ def test_sidecar_left_alone() -> None:
     )  # fmt: skip
     fine = replace(lonely, outcome=Outcome(status=Status.OK, summary="fine", facts={"loopback_only": False}))
     orphans = Orphans()
-    alone_after = []
+    alone_after, seen = [], lonely
     for result in (lonely, lonely, fine, lonely, lonely, lonely):
         (seen,) = orphans.judged((result,), shared=True)
         alone_after.append(orphans.alone)
