@@ -65,6 +65,11 @@ _DNS_MEANING: Mapping[Reason, str] = {
     Reason.MALFORMED_ANSWER: "The answer could not be read: look at what stands between this host and its nameserver.",
     Reason.TIMEOUT: "No nameserver answered: look at /etc/resolv.conf, at the nameservers, and at port 53 on the way.",
 }
+UNASKED = (
+    "Mend what kept us from asking: the Connector does not run (row connector:process), its helper "
+    "connector-health-netns is missing, or this process is at a limit (ulimit -n, free memory)."
+)
+"""What to do when no question could be sent at all."""
 CONNECT_FAILURES = frozenset(_WORDS) - {Reason.RESET}
 """Every reason that says something about a destination that does not accept."""
 DNS_FAILURES = frozenset(_DNS_MEANING)
@@ -88,7 +93,9 @@ def what_to_do(reason: Reason, address: str, port: int) -> str:
 
 def what_to_do_about_name(reason: Reason, name: str) -> str:
     """Return what a failed lookup means and the command that repeats it by hand."""
-    meaning = _DNS_MEANING.get(reason, "The name could not be resolved.")
+    meaning = _DNS_MEANING.get(reason)
+    if meaning is None:
+        return f"This says nothing about the name. {UNASKED}"
     return f"{meaning} Repeat it by hand on this host: dig {shlex.quote(name)} A"
 
 

@@ -5,12 +5,13 @@ not say that the Controller refuses its tokens; it has file descriptors left, ei
 started again and again. The first of these that does not hold decides; the others are listed in the fact `also`.
 
 - ok: it runs. Where its process can't be seen (a pod without a shared process namespace), its own metrics answer.
-- warning: `fds_low`, less than 20 % of its file descriptors are free. `restarting`, it was restarted 3 times within 15
-  minutes, counted from look to look. `unhealthy`, its own health command fails, or its log says that all nameservers
-  have failed while they answer us: then its resolver is stuck, and it wants to be restarted.
+- warning: `fds_low`, less than 20 % of its file descriptors are free, or its log said within 15 minutes that none was
+  left. `restarting`, it was restarted 3 times within 15 minutes, counted from look to look. `unhealthy`, its own health
+  command fails, or its log says that all nameservers have failed while they answer us: then its resolver is stuck, and
+  it wants to be restarted.
 - critical: `not_running`, its container or unit is there and does not run: its Resources are then skipped, for it is
-  the cause. `token_gone` (Gone, code 410) and `token_invalid` (Invalid token: nearly always the clock), while its log
-  says so and not that it is online since. Where the log's level hides states, an `Invalid token` counts for 15 minutes.
+  the cause. `token_gone` (Gone, code 410) until it is started anew. `token_invalid` (Invalid token: nearly always the
+  clock) until its log says that it is online; where the log's level hides that, for 15 minutes.
 - unknown: `permission_denied`, this account may not look.
 - skipped: `not_found`, no Connector is found here; `not_probeable`, `connector.runtime` is `none`, or nothing tells.
   Neither silences anything, and neither is an alert.
@@ -22,6 +23,7 @@ DNS, LOG_*, METRICS_PORT, LABEL_* and nothing else), `token_valid` (true on evid
 its own metrics where TWINGATE_METRICS_PORT or `connector.metrics_url` tells where they are.
 What it can't see: whether users get through. "A healthy status does not mean the Connector has connectivity", says
 Twingate of its health command, which looks at the process only; a log that is silent is no sign of health either.
+Nor whether its version is still accepted: the Controller refuses Connectors below a minimum that is not public.
 
 By hand: docker inspect NAME; systemctl status twingate-connector; kubectl describe pod NAME
 Source: Twingate, "Connector health checks", "Connector metrics", "Connector best practices"; help article 4908519978

@@ -16,6 +16,7 @@ FDS_PER_TUNNEL = 8  # Twingate: "8 file descriptors per client tunnel"
 INVALID_TOKEN_AGES_S = 900.0
 """How long an `Invalid token` is held against a Connector whose log shows no states: a Connector that is still refused
 says so again with each attempt, and at its default log level it never says that it is online again. In seconds."""
+FDS_EXHAUSTED_AGES_S = 900.0  # between two looks tunnels come and go: that it ran out is news for so long, in seconds
 MAX_TOLD = 16  # nameservers, causes and lines of advice in the facts
 MAX_VARIABLES = 32  # of its environment; labels are the only ones without number, and a handful is usual
 ALL_NAMESERVERS = "all"
@@ -62,6 +63,14 @@ class Seen:
         if self.log is None or self.log.state is not LogState.ONLINE or self.log.token is not None:
             return None
         return None if self._is_of_an_earlier_start(self.log.state_at) else True
+
+    @property
+    def fds_exhausted_at(self) -> float | None:
+        """When its log said last that it had no descriptor left, if that was lately and of this process; else None."""
+        counted = self.log.causes.get(LogCause.FDS_EXHAUSTED) if self.log is not None else None
+        if counted is None or self.running is False or self._is_of_an_earlier_start(counted.last_at):
+            return None
+        return counted.last_at if self.now - counted.last_at <= FDS_EXHAUSTED_AGES_S else None
 
     @property
     def resolver_stuck_since(self) -> float | None:

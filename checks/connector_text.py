@@ -23,6 +23,12 @@ _KINDS: Mapping[RuntimeName, str] = {
     "docker": "container", "systemd": "unit", "kubernetes": "pod", "none": "process",
 }  # fmt: skip
 _NEVER_ENDED = ("created", "paused")  # an exit code that a runtime gives for these is of an earlier start, or none
+NOBODY = "no Connector was found"
+_STANDING: Mapping[str, str] = {
+    "paused": "Somebody paused it (`docker pause`): it stands still, and so does every connection through it.",
+    "created": "It was made and never started.",
+}
+_ORDERLY = (0, 143)  # 143: 128 + SIGTERM, which is how a stop asks
 _KILLED = 137  # 128 + SIGKILL: the kernel short of memory, or a stop that took too long
 _NEW_TOKENS = (
     "make new tokens for this Connector in the Admin Console, remove the old deployment and deploy it again with them"
@@ -44,9 +50,22 @@ def fine(seen: Seen) -> str:
         parts.append(f"version {seen.sighting.version}")
     if seen.sighting.health:
         parts.append(f"its health command: {seen.sighting.health}")
+    if no_icmp(seen):
+        parts.append("ICMP can't work")
     if seen.log is not None and seen.log.state is not None:
         parts.append(f"its log: {seen.log.state.value.replace('_', ' ')}")
     return one_line(", ".join(parts))
+
+
+def no_icmp(seen: Seen) -> str:
+    """Say what ICMP Resources need where the kernel lets nobody ping; empty where that is not known to be so."""
+    reach = seen.sighting.ping_group_range
+    if reach is None or reach[0] <= reach[1]:  # the kernel's default, "1 0", admits no group
+        return ""
+    return (
+        "Only if a Resource allows ICMP: set net.ipv4.ping_group_range to 0 2147483647 for it "
+        '(`docker run --sysctl net.ipv4.ping_group_range="0 2147483647" …`, or sysctl on its host).'
+    )
 
 
 def not_running(seen: Seen) -> Words:
@@ -69,13 +88,24 @@ def not_running(seen: Seen) -> Words:
         "docker": f"docker {'unpause' if sighting.status == 'paused' else 'start'} {name}",
         "systemd": f"systemctl start {shlex.quote(sighting.name or UNIT)}",
     }.get(sighting.runtime)
-    if sighting.oom_killed:
-        cause = "The kernel ended it because memory ran out: give it more (Twingate's guide: 2 GB), then start it."
+    again = f" To start it: `{start}`." if start and sighting.status != "restarting" else ""
+    return Words(summary, f"{_why_it_ended(sighting)}{again} {_look(sighting)}")
+
+
+def _why_it_ended(sighting: Sighting) -> str:
+    """Say what the end of the process means."""
+    why = "The end of its log says why it ended: mend that first."
+    if sighting.status in _STANDING:
+        why = _STANDING[sighting.status]
+    elif sighting.oom_killed:
+        why = "The kernel ended it because memory ran out: give it more (Twingate's guide: 2 GB)."
     elif sighting.exit_code == _KILLED:
-        cause = "It was killed: by hand, by a stop that took too long, or for want of memory on this host. Start it."
-    else:
-        cause = "The end of its log says why it ended. Mend that, then start it."
-    return Words(summary, f"{cause}{f' Start it with: `{start}`.' if start else ''} {_look(sighting)}")
+        why = "It was killed: by hand, by a stop that took too long, or for want of memory on this host."
+    elif sighting.status == "restarting":
+        why = "It is started again and again by itself, and ends each time: the end of its log says why."
+    elif sighting.exit_code in _ORDERLY:
+        why = "It ended in good order, as after `docker stop` or `systemctl stop`: find out who stopped it, and why."
+    return why
 
 
 def token_gone(seen: Seen) -> Words:
@@ -102,16 +132,31 @@ def token_invalid(seen: Seen) -> Words:
 
 def fds_low(seen: Seen, free: int, limit: int) -> Words:
     """Say how many file descriptors are left, in tunnels of Clients."""
-    tunnels, pid = free // FDS_PER_TUNNEL, seen.sighting.pid or "PID"
-    raising = {
-        "docker": "`docker run --ulimit nofile=65535:65535 …`",
-        "systemd": "LimitNOFILE=65535 in the unit",
-    }.get(seen.sighting.runtime, "its limit of open files")
+    tunnels = free // FDS_PER_TUNNEL
     return Words(
         f"{subject(seen.sighting)} has {free} of {limit} file descriptors left: room for {tunnels} more Client tunnels",
-        f"Each Client's tunnel takes {FDS_PER_TUNNEL}; at the limit new connections of users fail. Raise {raising} and "
-        f"restart it, or add a Connector to the Remote Network. By hand: `ls /proc/{pid}/fd | wc -l` or "
-        f"`grep 'open files' /proc/{pid}/limits`",
+        _more_fds(seen),
+    )
+
+
+def fds_exhausted(seen: Seen, at: float) -> Words:
+    """Say that it lately had no file descriptor left, by its own log."""
+    return Words(
+        f"the Connector's log: too many open files (os error 24), last at {rfc3339(at)}",
+        _more_fds(seen),
+    )
+
+
+def _more_fds(seen: Seen) -> str:
+    pid = seen.sighting.pid or "PID"
+    raising = {
+        "docker": "its limit (`docker run --ulimit nofile=65535:65535 …`: its container has to be made anew for that)",
+        "systemd": "its limit (LimitNOFILE=65535 in the unit, then restart it)",
+    }.get(seen.sighting.runtime, "its limit of open files and restart it")
+    return (
+        f"Each Client's tunnel takes {FDS_PER_TUNNEL}; at the limit new connections of users fail. Raise {raising}, "
+        f"or add a Connector to the Remote Network. By hand: `ls /proc/{pid}/fd | wc -l` or "
+        f"`grep 'open files' /proc/{pid}/limits`"
     )
 
 
@@ -157,6 +202,8 @@ def not_seen(sighting: Sighting, reason: Reason) -> Words:
         if reason is Reason.NOT_FOUND
         else "Run as root, or give this account what is missing."
     )
+    if reason is Reason.NOT_FOUND and sighting.evidence.startswith(NOBODY):
+        return Words(sighting.evidence, advice)  # it says so itself, and needs the room for where it looked
     return Words(f"the Connector {what}: {sighting.evidence or reason.value}", advice)
 
 

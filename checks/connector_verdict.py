@@ -36,7 +36,9 @@ def judge(seen: Seen) -> Outcome:
         return _outcome(first.status, first.reason, first.words, found, measured)
     if seen.running is None:
         return _outcome(Status.SKIPPED, Reason.NOT_PROBEABLE, text.not_told(seen), found)
-    return Outcome(status=Status.OK, summary=text.fine(seen), measurements=measured, facts=found)
+    return Outcome(
+        status=Status.OK, summary=text.fine(seen), action=text.no_icmp(seen), measurements=measured, facts=found
+    )
 
 
 def _findings(seen: Seen) -> Iterator[_Finding]:
@@ -49,6 +51,8 @@ def _findings(seen: Seen) -> Iterator[_Finding]:
         yield _Finding(Status.CRITICAL, Reason.TOKEN_INVALID, text.token_invalid(seen))
     if seen.fds_free is not None and seen.running is not False and seen.fds_free[0] < FREE_FDS * seen.fds_free[1]:
         yield _Finding(Status.WARNING, Reason.FDS_LOW, text.fds_low(seen, *seen.fds_free))
+    elif seen.fds_exhausted_at is not None:
+        yield _Finding(Status.WARNING, Reason.FDS_LOW, text.fds_exhausted(seen, seen.fds_exhausted_at))
     if seen.restarts_15m >= MANY_RESTARTS:
         yield _Finding(Status.WARNING, Reason.RESTARTING, text.restarting(seen))
     if seen.resolver_stuck_since is not None:

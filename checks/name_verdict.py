@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 
+from checks.advice import UNASKED
 from checks.model import Event, Json, Outcome, Reason, Status
 from checks.net.answers import Answer, AnswerClass, Lookup
 from checks.net.stub import most_specific, reason_of
@@ -117,7 +118,7 @@ def _unasked(lookup: Lookup, keep: int, answer: Answer) -> Outcome:
         status=Status.UNKNOWN,
         reason=answer.reason or Reason.PROBER_STARVED,
         summary=_line(f"{lookup.name} was not looked up: no question to {answer.by}: {answer.evidence}"),
-        action="This says nothing about the name: look at the limits of this process (ulimit -n, free memory).",
+        action=f"This says nothing about the name. {UNASKED}",
         facts=_facts(lookup, keep),
     )
 

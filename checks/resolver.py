@@ -24,6 +24,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from checks.advice import UNASKED
 from checks.model import Json, Outcome, Reason, Rows, Status
 from checks.net.answers import Answer, AnswerClass
 from checks.net.endpoint import Endpoint
@@ -103,7 +104,7 @@ def _judge_one(answer: Answer, *, any_valid: bool) -> Outcome:
             status=Status.UNKNOWN,
             reason=reason,
             summary=f"{name} was not asked: {answer.evidence}",
-            action="This says nothing about it: look at the limits of this process (ulimit -n, free memory).",
+            action=f"This says nothing about it. {UNASKED}",
             facts=facts,
         )
     if answer.rcode:

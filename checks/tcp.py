@@ -218,7 +218,8 @@ def _judge_down(
 def _unresolved(spec: TcpSpec, context: Context, resolution: Resolution) -> Outcome:
     """Judge a name that we had to resolve ourselves, in vain."""
     reason = resolution.reason or Reason.NO_ADDRESS
-    summary = one_line(f"{spec.address} does not resolve: {resolution.evidence or reason}")
+    failed = "does not resolve" if reason in DNS_FAILURES else "was not looked up"
+    summary = one_line(f"{spec.address} {failed}: {resolution.evidence or reason}")
     facts: dict[str, Json] = {"addresses": (), "method": spec.method, "name_failed": reason.value}
     if spec.expect in ("any", "down"):
         if spec.expect == "down":

@@ -29,6 +29,7 @@ from daemon.options import Options, load
 from daemon.report import Reporter
 from daemon.state import Policy, Transition
 from daemon.store import Store
+from daemon.telling import tell
 from daemon.vantage.watch import ConnectorWatch
 from daemon.view import EngineFigures, View
 from daemon.web.server import Backend, WebError, WebServer
@@ -112,6 +113,7 @@ class App:
                         "status line": self._status_line(),
                         "Connector's log": connector_log.run(),
                         "learning": engine.learn(),
+                        "Connector": engine.follow(),
                     }
                     tasks = [group.create_task(_eternal(name, task), name=name) for name, task in roots.items()]
                     self._notifier.ready()
@@ -156,6 +158,7 @@ class App:
             engine=EngineFigures(
                 connector=self._name,
                 vantage=self._watch.seats.first.name,
+                exact=self._watch.exact,
                 runtime=self._watch.name,
                 started_at=self._started_at,
                 ready=engine.ready,
@@ -196,10 +199,7 @@ class App:
             self._store.note_result(result)
         for change in transitions:
             self._store.note_transition(change)
-            row = self._board.rows.get(change.id)
-            if row is not None and change.before is not None and not row.result.second:
-                summary = row.result.outcome.summary
-                log.info("%s: %s -> %s: %s", change.id, change.before, change.after, summary)
+            tell(change, self._board.rows.get(change.id))
         if self._observe is not None:
             self._observe(results, transitions)
         if self.engine.orphaned and not self._stop.is_set():

@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 
+from checks.connlog.model import LogCause
 from checks.model import CheckName, Json, Status
 from daemon.document import ConnectorLog, Document, Row
 from daemon.record_words import learned_line, record_lines
 from daemon.words import Line, count, listed, past, some
 
 _RUNTIMES = {"docker": "Docker", "systemd": "systemd", "kubernetes": "Kubernetes"}
+_CAUSES: Mapping[str, str] = {
+    LogCause.TOKEN_INVALID: "Invalid token", LogCause.TOKEN_GONE: "Gone, code 410",
+    LogCause.FDS_EXHAUSTED: "no file descriptor left", LogCause.RELAY_UNREACHABLE: "Relay not reachable",
+    LogCause.NAMESERVER_FAILED: "nameserver failed", LogCause.ALL_NAMESERVERS_FAILED: "all nameservers failed",
+    LogCause.OTHER: "other",
+}  # fmt: skip
+_RELAYS = "a Relay that it can't reach: it needs TCP 443 and 30000 to 31000 outbound, and IPv4 (see the relay rows)"
 _SHOWS = {"errors": "errors", "states": "changes of state", "analytics": "users' connections"}
 
 
@@ -17,7 +25,7 @@ def connector_lines(whole: Document, now: float) -> list[Line]:
     log = whole["connector_log"]
     return [
         *([] if row is None else _process(row)),
-        _seat(whole),
+        _seat(whole, row),
         *([Line(label="Log", text="not read")] if log is None else _log(log, now)),
         learned_line(whole["learned"]),
         *record_lines(whole["predictions"], log, now),
@@ -37,17 +45,23 @@ def _process(row: Row) -> list[Line]:
         figures.append(f"{count(restarts, 'restart')} while watched{within}")
     if descriptors := _descriptors(facts.get("fds")):
         figures.append(descriptors)
+    also = facts.get("also")
+    if isinstance(also, list | tuple) and also:
+        figures.append(f"also {listed([str(reason) for reason in also])}")
     lines = [Line(label="Process", text=row["summary"], status=Status(row["status"]))]
     return lines + ([Line(text="; ".join(figures))] if figures else [])
 
 
-def _seat(whole: Document) -> Line:
+def _seat(whole: Document, process: Row | None) -> Line:
     if whole["confidence"] == "exact":
+        if process is not None and process["facts"].get("running") is False:
+            text = "probes start in the Connector's network: none while it does not run"
+            return Line(label="Seat", text=text)
         return Line(label="Seat", text="probes start in the Connector's network, with its resolver (confidence: exact)")
-    text = (
-        f"probes start on this host, which may differ from what the Connector meets (confidence: {whole['confidence']})"
-    )
-    return Line(label="Seat", text=text)
+    where = "on this host, which may differ from what the Connector meets"
+    if whole["vantage"] == "connector":
+        where = "where the configuration says that the Connector's network is; nothing seen here confirms it"
+    return Line(label="Seat", text=f"probes start {where} (confidence: {whole['confidence']})")
 
 
 def _descriptors(fds: Json) -> str:
@@ -67,16 +81,22 @@ def _log(log: ConnectorLog, now: float) -> list[Line]:
     if log["state"]:
         state = f"last state {log['state'].replace('_', ' ')}, {past(log['state_at'], now)}"
     last = f", the last {past(log['last_line_at'], now)}" if log["last_line_at"] else ""
-    lines = [Line(label="Log", text=f"{state}; {count(log['lines'], 'line')} read{last}")]
+    read = f"{count(log['lines'], 'line')} read{last}" if log["lines"] else "it has been silent so far"
+    lines = [Line(label="Log", text=f"{state}; {read}")]
     if log["token"]:
-        text = f"its token is refused ({log['token']}), {past(log['token_at'], now)}"
+        text = f"its token is refused: {_cause(log['token'])} ({past(log['token_at'], now)})"
         lines.append(Line(text=text, status=Status.CRITICAL))
     if log["nameservers_down"]:
         down = some(f"{_nameserver(one['nameserver'])} ({past(one['since'], now)})" for one in log["nameservers_down"])
         lines.append(Line(text=f"its resolver gave up {down}", status=Status.WARNING))
     if log["causes"]:
-        causes = some(f"{one['count']:,} {one['cause']} (last {past(one['last_at'], now)})" for one in log["causes"])
+        causes = some(
+            f"{_cause(one['cause'])} {count(one['count'], 'time')} (last {past(one['last_at'], now)})"
+            for one in log["causes"]
+        )
         lines.append(Line(text=f"errors seen: {causes}"))
+        if any(one["cause"] == LogCause.RELAY_UNREACHABLE for one in log["causes"]):
+            lines.append(Line(text=_RELAYS))
     if log["failing"]:
         failing = some(f"{count(one['users'], 'user')} at {one['target']}" for one in log["failing"])
         lines.append(Line(text=f"failed in the last 15 minutes: {failing}", status=Status.WARNING))
@@ -96,6 +116,10 @@ def _capability(log: ConnectorLog) -> list[Line]:
         Line(text=f"this log {'; '.join(parts)}"),
         *(Line(text=f"to see more, {advice}") for advice in can["advice"]),
     ]
+
+
+def _cause(name: str) -> str:
+    return _CAUSES.get(name, name)
 
 
 def _nameserver(name: str) -> str:

@@ -17,7 +17,7 @@ from daemon.limits import concurrency, raise_fd_limit
 from daemon.looplag import LoopLag
 from daemon.plan import Plan
 from daemon.runner import STARVED_LAG_S, Runner
-from daemon.scheduler import Limits, RunKind, Scheduler
+from daemon.scheduler import TICK_S, Limits, RunKind, Scheduler
 from daemon.state import Policy, State, Transition
 from daemon.targets import enabled_checks, make_plan
 from daemon.vantage.orphan import Orphans
@@ -31,6 +31,9 @@ _UNHURRIED = frozenset(
 )  # never asked again at once, and after a reload no sooner than usual: public servers
 _LASTING = frozenset({CheckName.CLOCK})  # what it remembers is of this host and of its servers' wishes, not of the spec
 LEARN_S = 1.0  # how often what users met is settled; no probe waits for it
+PLAN_REST = (
+    50  # times what it took, until what was learned is planned again: 10,000 Resources take a second of the loop
+)
 Observer = Callable[[Iterable[Result], Iterable[Transition]], None]
 
 
@@ -53,6 +56,9 @@ class Engine:
         self.watch = watch or ConnectorWatch(config)
         self.insight = Insight(config, board.wall_clock, self._recheck, memory or Memory())
         self._learned = self.insight.learning.version
+        self._asked_again: set[str] = set()
+        self._connector_at = float("-inf")  # the last look, or the one that was asked for
+        self._clock = asyncio.get_running_loop().time
         self._orphans = Orphans()
         self.config = config
         self.plan = Plan(jobs=(), resources=(), rows_of={})
@@ -95,6 +101,7 @@ class Engine:
             self.scheduler.confirm(CONNECTOR_ROW, 0.0)
         self.config, self.plan = config, plan
         self.insight.truth.load(config, plan)
+        self._asked_again &= {job.id for job in plan.jobs}
         self._asked = frozenset(job.check for job in plan.jobs if job.fixed is None)
         confirm = config.schedule.confirm
         self.board.policy = Policy(failures=confirm.failures, successes=confirm.successes)
@@ -116,7 +123,7 @@ class Engine:
     @property
     def settled(self) -> bool:
         """Tell whether each job has reported and no verdict waits for its confirmation."""
-        rows = self.board.rows.values()
+        rows = [row for row in self.board.rows.values() if not row.result.second]
         reported = {row.result.job for row in rows}
         return len(reported) == len(self.plan.jobs) and not any(row.state is State.PENDING for row in rows)
 
@@ -132,6 +139,7 @@ class Engine:
 
     async def _run(self, job: Job, kind: RunKind) -> None:
         confirming = kind is RunKind.CONFIRM
+        self._asked_again.discard(job.id)
         results = await self.runner.run(job, thorough=confirming or self._thorough(job), confirming=confirming)
         results = self._orphans.judged(results, shared=self.watch.shared)
         transitions = self.board.record(results)
@@ -140,25 +148,48 @@ class Engine:
         if job.check is CheckName.CONNECTOR:
             self._connector_was_seen()
         elif any(_away(result) for result in results):
-            self.scheduler.confirm(CONNECTOR_ROW, 0.0)  # its own row must not lag behind
+            self._ask_for_connector()
         if any(self._unsettled(result.id) for result in results if not result.second):
             self.scheduler.confirm(job.id, self.config.schedule.confirm.interval)
+        if job.id in self._asked_again:
+            # A user failed while it ran: it began too early to tell. It has to end before it can be asked again.
+            self.scheduler.confirm(job.id, TICK_S)
         self._latch()
 
     async def learn(self) -> NoReturn:
         """Settle what users met against what was predicted, and probe what was learned; until cancelled."""
+        rested_at = self._clock()
         while True:
             await asyncio.sleep(LEARN_S)
             self.insight.tick()
-            if self.insight.learning.version != self._learned:
+            began = self._clock()
+            if self.insight.learning.version != self._learned and began >= rested_at:
                 self.load(self.config)
+                rested_at = began + (PLAN_REST + 1) * (self._clock() - began)
+
+    async def follow(self) -> NoReturn:
+        """Where the Connector's own check is switched off, look as often as it would: its seat and log move with it."""
+        while True:
+            await asyncio.sleep(self.config.schedule.intervals.connector)
+            if CheckName.CONNECTOR not in self._asked:
+                await self.watch.look()
+                self._connector_was_seen()
+
+    def _ask_for_connector(self) -> None:
+        """Have its own row not lag behind; but each of 800 Resources asks for that in every interval."""
+        now = self._clock()
+        if self._connector_at <= now:
+            self._connector_at = max(now, self._connector_at + self.config.schedule.confirm.interval)
+            self.scheduler.confirm(CONNECTOR_ROW, self._connector_at - now)
 
     def _connector_was_seen(self) -> None:
+        self._connector_at = self._clock()
         self.runner.take(self.watch.seats)
         if self.watch.sighting is not None:
             self.insight.note_sighting(self.watch.sighting)
 
     def _recheck(self, job_id: str) -> None:
+        self._asked_again.add(job_id)
         self.scheduler.confirm(job_id, 0.0)
 
     def _latch(self) -> None:
@@ -184,7 +215,9 @@ class Engine:
         return row.result if row is not None and self.board.present(row) else None
 
     def _rows(self, check: CheckName) -> tuple[Result, ...]:
-        return tuple(r.result for r in self.board.rows.values() if r.result.check is check and self.board.present(r))
+        """Return the fresh verdicts of a check: what the host's seat saw is none."""
+        rows = (r for r in self.board.rows.values() if r.result.check is check and not r.result.second)
+        return tuple(row.result for row in rows if self.board.present(row))
 
     def _limits(self, schedule: Schedule) -> Limits:
         most = self.config.probing.max_addresses_per_name
@@ -197,7 +230,7 @@ class Engine:
     def verdicts(self) -> dict[Status, int]:
         """Count the rows by the status of their last result."""
         counts: dict[Status, int] = {}
-        for row in self.board.rows.values():
+        for row in (row for row in self.board.rows.values() if not row.result.second):
             counts[row.result.outcome.status] = counts.get(row.result.outcome.status, 0) + 1
         return counts
 

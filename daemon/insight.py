@@ -13,7 +13,6 @@ from daemon.config.schema import Config
 from daemon.jobs import Job, Result
 from daemon.learning import Learning
 from daemon.observed import Learned, Observed, Predictions
-from daemon.plan import Plan
 from daemon.truth import Truth
 
 
@@ -43,14 +42,9 @@ class Insight:
         self.learning = Learning(memory.recall, memory.remember, config, wall_clock)
         self.truth = Truth(config, wall_clock, recheck)
         self._wall_clock = wall_clock
-        self._began = wall_clock()
-        self._process: tuple[str, float | None] | None = None
+        self._whose: tuple[str, str] | None = None
+        self._process: str | float | None = None
         self._read = False
-
-    def load(self, config: Config, plan: Plan) -> None:
-        """Put a configuration and its plan in force."""
-        self.learning.load(config)
-        self.truth.load(config, plan)
 
     def note(self, events: Iterable[LogEvent], *, lines: int, at: float) -> None:
         """Take what was read: `lines` of the log, the last one written at `at`, and the events in them."""
@@ -60,8 +54,7 @@ class Insight:
             self.book.note(event)
             if isinstance(event, ConnectionSeen):
                 self.learning.note(event)
-                if event.at >= self._began:  # of what was before nothing was predicted
-                    self.truth.note_event(event)
+                self.truth.note_event(event)
 
     def tick(self) -> None:
         """Let the time pass: what users met is settled, what was learned long ago expires."""
@@ -76,13 +69,26 @@ class Insight:
         """Note why the log can't be read; empty: there is none to read."""
         self.book.unreadable(problem)
 
+    def reading(self) -> None:
+        """Note that the log is followed now; it may be silent, and what it can show is known all the same."""
+        self._read = True
+
     def note_sighting(self, sighting: Sighting) -> None:
-        """Note how the Connector's process is: what an earlier process said of itself is over."""
+        """Note how the Connector's process is: what an earlier process said of itself is over.
+
+        Another Connector begins a new book. A look that saw nothing tells nothing.
+        """
+        if sighting.problem is not None:
+            return
+        whose = (sighting.runtime, sighting.name)
+        if self._whose not in (None, whose):
+            self.book, self._read, self._process = LogBook(self._wall_clock), False, None
+        self._whose = whose
         self.book.environment(sighting.environment)
-        process = (sighting.id, sighting.started_at)
+        process = sighting.id or sighting.started_at
         if sighting.started_at is not None and process != self._process:
-            if self._process is not None:
-                self.book.process_started(sighting.started_at)
+            # A clock that was set back since must not make all that the process says seem older than itself.
+            self.book.process_started(min(sighting.started_at, self._wall_clock()))
             self._process = process
 
     def note_results(self, results: Iterable[Result]) -> None:

@@ -1,6 +1,7 @@
 """What is already known when a job is run: what its probe is told, and the parent that makes asking pointless."""
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from checks.connlog.summary import LogSummary
@@ -40,10 +41,14 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Contexts:
-    """Makes what a run is given. `enabled` are the checks that are run: only they may silence others."""
+    """Makes what a run is given. `enabled` are the checks that are run: only they may silence others.
+
+    `elsewhere`: ids of rows that were seen from a seat that was left: what they say does not hold for the next one.
+    """
 
     known: Known
     enabled: frozenset[CheckName]
+    elsewhere: AbstractSet[str] = frozenset()
 
     def of(
         self, job: Job, seat: Seat, memory: object, *, thorough: bool, confirming: bool, second: bool = False
@@ -91,11 +96,11 @@ class Contexts:
             if connector is not None and connector.outcome.facts.get("running") is False:
                 return dependency_failed("the Connector is not running", CONNECTOR_ROW)
         if CheckName.HOST in self.enabled and not (job.host is not None and is_loopback(job.host)):
-            host = self.known.latest(HOST_ROW)
+            host = self._here(HOST_ROW)
             if host is not None and host.outcome.facts.get("loopback_only") is True:
                 return dependency_failed("this host has no network interface but loopback", HOST_ROW)
         if job.check is CheckName.TCP and job.name is not None and CheckName.DNS in self.enabled:
-            dns = self.known.latest(f"dns:{job.name}")
+            dns = self._here(f"dns:{job.name}")
             if dns is not None and dns.outcome.status is Status.CRITICAL:
                 return dependency_failed(f"{job.name} does not resolve", dns.id)
         return None
@@ -110,11 +115,14 @@ class Contexts:
     def _addresses(self, job: Job) -> tuple[str, ...] | None:
         if job.name is None or CheckName.DNS not in self.enabled:
             return None
-        dns = self.known.latest(f"dns:{job.name}")
+        dns = self._here(f"dns:{job.name}")
         if dns is None or not dns.outcome.status.conclusive:
             return None
         found = dns.outcome.facts.get("addresses")
         return tuple(str(a) for a in found) if isinstance(found, tuple | list) and found else None
+
+    def _here(self, row_id: str) -> Result | None:
+        return None if row_id in self.elsewhere else self.known.latest(row_id)
 
     def _clock_off(self) -> bool:
         clock = self.known.latest(CLOCK_ROW)

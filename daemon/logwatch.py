@@ -24,7 +24,7 @@ CURSOR_KEY = "log:cursor"
 RETRY_S = 60.0  # a permission or a log driver that lacks does not come back by itself
 BACKOFF_S = (1.0, 2.0, 5.0, 15.0, 30.0)  # a connection that broke: the engine may be starting anew
 QUIET_S = 0.3  # a log that says nothing for so long has been read to its end
-LINES_AT_ONCE = 200  # some 10 ms of parsing: then the loop, and with it the probes, has its turn
+LINES_AT_ONCE = 20  # a few ms of parsing and learning at worst: then the loop, and with it the probes, has its turn
 
 MakeSource = Callable[[LogPlace, str], LogSource]
 """Makes the reader of a place; the second argument is the Docker engine's address."""
@@ -62,6 +62,8 @@ class LogWatch:
         """Follow the log until cancelled, wherever the Connector goes."""
         while True:
             place = self._place()
+            if self._watch.sighting is not None:
+                self._insight.note_sighting(self._watch.sighting)  # before its lines: whose they are, and since when
             if place is None or place.problem:
                 self._insight.unreadable(place.problem if place is not None else "")
                 await self._watch.next_look()
@@ -101,6 +103,7 @@ class LogWatch:
         source = self._make_source(place, self._watch.connector.docker_host)
         sighting = self._watch.sighting
         since = sighting.started_at if sighting is not None else None
+        self._insight.reading()
         batches = source.follow(self._cursor(place), since)
         try:
             async for batch in batches:
@@ -123,9 +126,9 @@ class LogWatch:
             lines = batch[start : start + LINES_AT_ONCE]
             events = [event for line in lines if (event := self._parser.feed(line)) is not None]
             self._insight.note(events, lines=len(lines), at=lines[-1].at)
+            # At once: who is cancelled here reads on from here, and counts nothing twice.
+            self._memory.remember(CURSOR_KEY, {"place": place.id, "cursor": lines[-1].cursor})
             await asyncio.sleep(0)  # the probes have their turn
-        if batch:
-            self._memory.remember(CURSOR_KEY, {"place": place.id, "cursor": batch[-1].cursor})
 
     def _cursor(self, place: LogPlace) -> str | None:
         held = self._memory.recall(CURSOR_KEY)

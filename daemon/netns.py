@@ -88,15 +88,15 @@ class Connector:
         raise Refusal(*self.why)
 
     def file(self, top: str, path: str) -> int:
-        """Open a file below `top` of the process: a regular one, as opening a device may act. Raises: as `answer`."""
+        """Open a file of the process's choice: one that everybody may read, and no device. Raises: as `answer`."""
         folder, found, kind = os.open(top, PLACE, dir_fd=self.look()), -1, (ctypes.c_long * 32)()
         try:
             how = (ctypes.c_uint64 * 3)(PLACE, 0, 0x10 | 0x02)  # RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS
             found = call("syscall", 437, folder, path.encode(), how, ctypes.sizeof(how))  # openat2
             call("fstatfs", found, kind)
             status, pseudo = os.fstat(found), top == "root" and kind[0] in PSEUDO
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE or pseudo:
-                raise Refusal("permission_denied", "it is no regular file of at most 64 KiB")
+            if not (stat.S_ISREG(m := status.st_mode) and m & stat.S_IROTH) or status.st_size > MAX_FILE or pseudo:
+                raise Refusal("permission_denied", "it is no regular file of at most 64 KiB that everybody may read")
             return os.open(f"/proc/self/fd/{found}", READ)
         except FileNotFoundError as error:
             raise Refusal("not_found", "there is no such file") from error
@@ -130,7 +130,7 @@ class Connector:
             answer, descriptor = self.answer(request)
         except Refusal as refusal:
             answer = dict(zip(("error", "text", "errno"), refusal.args, strict=False))
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, LookupError):
             answer = {"error": "bad_request", "text": "that is no JSON object of at most 256 bytes"}
         except OSError as error:
             ended = isinstance(error, FileNotFoundError | ProcessLookupError) or self.gone()
@@ -163,9 +163,7 @@ def exchange(connector: Connector, client: socket.socket) -> bool:
     descriptor = -1
     try:
         if data := client.recv(MAX_REQUEST + 1, socket.MSG_DONTWAIT):
-            signal.alarm(STUCK_S)
             reply, descriptor = connector.reply(data)
-            signal.alarm(0)
             passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))] if descriptor >= 0 else []
             client.sendmsg([json.dumps(reply).encode()], passed, socket.MSG_DONTWAIT)  # send_fds ignores its flags
         return bool(data)
@@ -180,6 +178,7 @@ def serve(connector: Connector, door: socket.socket, users: set[int]) -> None:
     listens, here = door.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN), [door]
     while here:
         for one in select.select(here, [], [])[0]:
+            signal.alarm(STUCK_S)  # over recv and close too: what a client passed is closed there, and may linger
             if one is door and listens:
                 client = door.accept()[0]
                 user = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
@@ -191,6 +190,7 @@ def serve(connector: Connector, door: socket.socket, users: set[int]) -> None:
             elif not exchange(connector, one):
                 one.close()
                 here.remove(one)
+        signal.alarm(0)
 
 
 def main() -> None:

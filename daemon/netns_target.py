@@ -8,15 +8,16 @@ import argparse
 import contextlib
 import ctypes
 import errno
+import grp
 import http.client
 import json
 import os
 import pwd
 import re
 import select
-import shutil
 import signal
 import socket
+import stat
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ MAX_DOCKER = 1 << 22  # the list of some thousand containers
 DOCKER_S = 1.0  # of silence
 FIND_S = 4.0  # Docker, asked a few questions; a search through /proc takes milliseconds
 MAX_ANSWER = 1024
+PR_SET_PDEATHSIG = 1
 IMAGE = re.compile(r"(.*/)?twingate/connector([:@].*)?")
 IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{12,64}")  # what Docker lists when the tag has moved on to another image
 CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")  # version 2, 1, both
@@ -116,6 +118,7 @@ def _answer(find: Callable[[], int], pipe: int) -> NoReturn:
         header = (ctypes.c_uint32 * 2)(0x20080522, 0)
         if ctypes.CDLL(None).capset(header, (ctypes.c_uint32 * 6)()) != 0:
             os._exit(1)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it holds the listening socket, as a fork does
         try:
             said: object = find()
         except Refusal as refusal:
@@ -246,14 +249,18 @@ def _user(text: str) -> int:
 def _listen(path: str, group: str | None) -> socket.socket:
     """Make the listening socket; one that a helper left behind is replaced. Raises: OSError, LookupError."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    if made.connect_ex(path) == errno.ECONNREFUSED:
-        Path(path).unlink()
     mask = os.umask(0o117)
     try:
+        # Any file refuses a connection: only a socket is one that a helper left behind.
+        if made.connect_ex(path) == errno.ECONNREFUSED and stat.S_ISSOCK(os.lstat(path).st_mode):
+            Path(path).unlink()
         made.bind(path)
+        if group:  # of the socket itself, should somebody have put a link in its place
+            os.chown(path, -1, grp.getgrnam(group).gr_gid, follow_symlinks=False)
+        made.listen()
+    except (OSError, LookupError):
+        made.close()
+        raise
     finally:
         os.umask(mask)
-    if group:
-        shutil.chown(path, group=group)
-    made.listen()
     return made

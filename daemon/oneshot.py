@@ -19,6 +19,7 @@ from daemon.plan import Plan
 from daemon.runner import Runner
 from daemon.state import Policy
 from daemon.store import Store
+from daemon.storefile import Past
 from daemon.targets import enabled_checks, make_plan
 from daemon.vantage.own_helper import with_own_helper
 from daemon.vantage.watch import ConnectorWatch
@@ -119,7 +120,6 @@ async def check_once(
     loop = asyncio.get_running_loop()
     begin = loop.time()
     enabled = enabled_checks(config, only)
-    past = await Store.read_only(config.state.path)
     pool = concurrency(config.schedule, raise_fd_limit(), config.probing.max_addresses_per_name)
     slots = Slots(pool, config.schedule.per_host, config.schedule.max_rate)
     lag = LoopLag()
@@ -127,9 +127,12 @@ async def check_once(
     try:
         wall_clock = watch.seats.first.wall_clock
         wall = wall_clock()
-        insight = Insight(config, wall_clock, lambda _: None, Memory(recall=past.recall))
+        past = Past()
+        insight = Insight(config, wall_clock, lambda _: None, Memory())
         with contextlib.suppress(TimeoutError):  # then its rows say what is not known
             async with asyncio.timeout(timeout_s):
+                past = await Store.read_only(config.state.path)
+                insight = Insight(config, wall_clock, lambda _: None, Memory(recall=past.recall))
                 await _find(watch, insight, enabled)
         plan = _narrowed(make_plan(config, enabled, insight.learned), resources)
         run = OneShot(plan.jobs, slots, config.schedule.confirm.interval)
@@ -146,6 +149,7 @@ async def check_once(
     engine = EngineFigures(
         connector=shown_name(config, watch.environment),
         vantage=watch.seats.first.name,
+        exact=watch.exact,
         runtime=watch.name,
         started_at=wall,
         duration_s=loop.time() - begin,

@@ -9,15 +9,17 @@ from checks.model import CheckName, Outcome, Reason, Rows, Status
 from checks.net.seat import Context, Seat
 from checks.net.text import printable, printable_json
 from checks.registry import CHECKS
+from daemon.by_hand import from_there
 from daemon.jobs import SECOND_SEAT, Job, Result
 from daemon.known import Contexts, Known
-from daemon.second_look import GONE, MOVED, MOVES_FOLLOWED, Moves, compared, not_seen
+from daemon.second_look import GONE, MOVED, MOVES_FOLLOWED, Moves, Sample, compared, not_seen
 from daemon.vantage.seats import Seats
 
 log = logging.getLogger("connector_health.runner")
 
 STARVED_LAG_S = 0.25  # contract: a verdict about time, taken while our loop was this late, is about us
-SECOND_LOOKS = 16  # from the host's seat at once: of 800 failures a sample tells as much as all of them
+SECOND_LOOKS = 16  # from the host's seat at once, and a second: of 800 failures a sample tells as much as all of them
+STANDING = (CheckName.HOST, CheckName.DNS)  # rows that others stand on, true of the seat that they were seen from only
 TIME_REASONS = frozenset({Reason.TIMEOUT, Reason.UDP_BLOCKED})
 
 
@@ -34,12 +36,14 @@ class Runner:
         self._memory: dict[str, object] = {}
         self._moves = Moves()
         self._moves.begin(seats.first)
-        self._second_looks = asyncio.Semaphore(SECOND_LOOKS)
+        self._second_looks = Sample(SECOND_LOOKS)
+        self._elsewhere: set[str] = set()  # rows of STANDING that were seen from a seat that was left
 
     def take(self, seats: Seats) -> None:
         """Look from other seats from now on."""
         if seats.first is not self.seats.first:
             self._moves.begin(seats.first)
+            self._elsewhere = {row.id for check in STANDING for row in self.known.rows(check)}
         self.seats = seats
 
     async def run(self, job: Job, *, thorough: bool = True, confirming: bool = False) -> tuple[Result, ...]:
@@ -47,7 +51,7 @@ class Runner:
 
         What fails from the Connector's seat is looked at from the host's own too: rows whose id ends in SECOND_SEAT.
         """
-        contexts = Contexts(self.known, self.enabled)
+        contexts = Contexts(self.known, self.enabled, self._elsewhere)
         seat = self.seats.of(job.check)
         wall, begin = seat.wall_clock(), asyncio.get_running_loop().time()
         rows: Rows
@@ -56,8 +60,10 @@ class Runner:
         elif (parent := contexts.failed_parent(job)) is not None:
             rows = {job.target: parent}
         else:
-            rows = await self._probe_where_it_stands(job, seat, thorough=thorough, confirming=confirming)
+            rows, seat = await self._probe_where_it_stands(job, thorough=thorough, confirming=confirming)
+            self._note_where(job, rows, seat)
             rows = {target: contexts.left_to_the_name(job, outcome) for target, outcome in rows.items()}
+            rows = from_there(rows, seat)
         results = self._stamped(job, rows, wall, begin)
         second = await self._second_look(job, results)
         seen = {result.target: result.outcome for result in second}
@@ -70,27 +76,40 @@ class Runner:
         """Drop what a job's probe remembers: the job is gone, or asks something else now."""
         self._memory.pop(job_id, None)
 
-    async def _probe_where_it_stands(self, job: Job, seat: Seat, *, thorough: bool, confirming: bool) -> Rows:
-        """Look from a seat that may move while we look.
+    def _note_where(self, job: Job, rows: Rows, seat: Seat) -> None:
+        if job.check in STANDING:
+            ids = {f"{job.check}:{target}" for target in rows}
+            here = seat is self.seats.of(job.check)
+            self._elsewhere = self._elsewhere - ids if here else self._elsewhere | ids
+
+    async def _probe_where_it_stands(self, job: Job, *, thorough: bool, confirming: bool) -> tuple[Rows, Seat]:
+        """Look from a seat that may move, or be given up for another, while we look; return the seat as well.
 
         A Connector that is started anew takes its network along: what failed meanwhile says nothing, and is asked
         again from where it stands then. When it is gone, that is the cause.
         """
         loop = asyncio.get_running_loop()
         rows: Rows = {}
+        seat = self.seats.of(job.check)
         for _ in range(MOVES_FOLLOWED):
-            begin = loop.time()
+            begin, seat = loop.time(), self.seats.of(job.check)
             rows = await self._probe(job, seat, thorough=thorough, confirming=confirming)
-            if seat.name != "connector" or not any(_doubtful(outcome) for outcome in rows.values()):
-                return rows
+            if not any(_doubtful(outcome) for outcome in rows.values()):
+                return rows, seat
+            if seat is not self.seats.of(job.check):
+                if job.confirmable:
+                    continue
+                return rows, seat
+            if seat.name != "connector":
+                return rows, seat
             moved = self._moves.since(seat, begin, loop.time())
             if moved is None:
-                return not_seen(job, rows, GONE)
+                return not_seen(job, rows, GONE), seat
             if not moved:
-                return rows
+                return rows, seat
             if not job.confirmable:  # it may not be asked again so soon
                 break
-        return not_seen(job, rows, MOVED)
+        return not_seen(job, rows, MOVED), seat
 
     async def _second_look(self, job: Job, results: tuple[Result, ...]) -> tuple[Result, ...]:
         """Look from the host's own seat at what failed from the Connector's.
@@ -99,9 +118,11 @@ class Runner:
         """
         seat = self.seats.second(job.check)
         failed = {r.target for r in results if r.outcome.status is Status.CRITICAL}
-        if seat is None or not failed or not job.confirmable or self._second_looks.locked():
+        if seat is None or not failed or not job.confirmable:
             return ()
-        async with self._second_looks:
+        with self._second_looks.one(asyncio.get_running_loop().time()) as room:
+            if not room:
+                return ()
             wall, begin = seat.wall_clock(), asyncio.get_running_loop().time()
             rows = await self._probe(job, seat, thorough=True, confirming=False)
             seen = {target: outcome for target, outcome in rows.items() if target in failed}
@@ -155,7 +176,7 @@ class Runner:
             if job.id not in self._memory:
                 self._memory[job.id] = CHECKS[job.check].new_memory()
             memory = self._memory[job.id]
-        contexts = Contexts(self.known, self.enabled)
+        contexts = Contexts(self.known, self.enabled, self._elsewhere)
         return contexts.of(job, seat, memory, thorough=thorough, confirming=confirming, second=second)
 
 

@@ -1,10 +1,12 @@
 """Two seats, one verdict: what a failure means when its seat moved meanwhile, or when another seat sees no failure."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from checks.model import Json, Outcome, Reason, Rows, Status
 from checks.net.seat import Seat
+from daemon.advice import split_action
 from daemon.jobs import Job
 from daemon.known import CONNECTOR_ROW, RESOURCE_CHECKS, dependency_failed
 
@@ -34,6 +36,31 @@ class Moves:
         return self._moved_at > begin
 
 
+class Sample:
+    """Lets second looks through: `most` at once, and as many a second. They open connections that nobody paced."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._under_way = 0
+        self._tokens = float(most)
+        self._filled_at = float("-inf")
+
+    @contextlib.contextmanager
+    def one(self, now: float) -> Iterator[bool]:
+        """Hold a place for the block if there is room at `now` (seconds of the loop's clock); tell whether there is."""
+        self._tokens = min(float(self._most), self._tokens + (now - self._filled_at) * self._most)
+        self._filled_at = now
+        if self._tokens < 1.0 or self._under_way >= self._most:
+            yield False
+            return
+        self._tokens -= 1.0
+        self._under_way += 1
+        try:
+            yield True
+        finally:
+            self._under_way -= 1
+
+
 def not_seen(job: Job, rows: Rows, why: str) -> Rows:
     """Return what a run is worth when the Connector, from whose seat it looked, was not there all the time."""
     if job.check in RESOURCE_CHECKS:
@@ -54,11 +81,15 @@ def compared(first: Outcome, second: Outcome) -> Outcome:
     if not second.status.conclusive:
         return replace(first, facts=facts)
     if second.status is Status.CRITICAL:
-        return replace(first, summary=f"{first.summary}; from this host too: {second.reason}", facts=facts)
+        too = "" if second.reason is first.reason else f", but otherwise: {second.reason}"
+        return replace(first, summary=f"{first.summary}; from this host it fails too{too}", facts=facts)
+    # What is else advised for such a failure looks for a service that is down; this one is up: the host reaches it.
+    commands = " or ".join(f"`{command}`" for command in split_action(first.action).commands)
     return replace(
         first,
         summary=f"{first.summary}; from this host it works: only the Connector's network fails",
         action="Look at what differs between the Connector's network and this host's: its container network, "
-        f"routes, firewall and DNS settings. {first.action}".rstrip(),
+        "routes, firewall and DNS settings, and whom the target's own firewall admits."
+        + (f" By hand: {commands}" if commands else ""),
         facts=facts,
     )

@@ -78,7 +78,8 @@ _MANY = msgspec.json.Decoder(list[Raw])
 
 # An object with a key written twice has no agreed meaning. These names stand once in a real line.
 _ONCE = tuple(f'"{name}"'.encode() for kind in (Line, Resource, Connection) for name in kind.__struct_fields__)
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]:,]', re.DOTALL)
+# A text that never ends is taken to the end as well: from each quote in it another would be looked for in vain.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[{}\[\]:,]', re.DOTALL)
 
 
 def decode(body: bytes) -> Line:

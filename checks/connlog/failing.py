@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 WINDOW_S = 15 * 60.0  # a failure that old says nothing about now
 MAX_TARGETS = 200  # more failing targets are one failure of something else
-MAX_USERS = 1000  # of one target: beyond that "1000" is said
+MAX_USERS = 250  # of one target: beyond that "250" is said, which is everybody for whoever is on call
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,23 +31,13 @@ LONGEST_SLEEP_S = 30.0
 SHORTEST_SLEEP_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class _Split:
-    """How a carrier marks a line that goes on in the next entry: this field has this value; `stream` tells whose."""
-
-    field: str
-    value: bytes
-    stream: str
-
-
-# journald cuts at LineMax= (48 KiB), Docker at 16 KiB before it hands a line to journald.
-# Source: systemd.journal-fields(7); Docker, "Journald logging driver" (fields CONTAINER_PARTIAL_…).
-_UNIT_SPLIT = _Split("_LINE_BREAK", b"line-max", "_STREAM_ID")
-_CONTAINER_SPLIT = _Split("CONTAINER_PARTIAL_MESSAGE", b"true", "CONTAINER_PARTIAL_ID")
+# journald cuts at LineMax= (48 KiB). Source: systemd.journal-fields(7).
+GOES_ON = ("_LINE_BREAK", b"line-max")
+STREAM = "_STREAM_ID"
 
 
 class JournalSource:
-    """Follows what one unit, or one container whose log driver is journald, writes (a `LogSource`).
+    """Follows what one unit writes (a `LogSource`).
 
     `path` is a directory of journal files instead of this machine's; `note` is told what was left out (one clause).
     It never ends by itself: a unit may be started again. Close it (`aclose`) when it is not read to the end.
@@ -57,16 +46,12 @@ class JournalSource:
     def __init__(
         self,
         *,
-        unit: str = "",
-        container: str = "",
+        unit: str,
         path: Path | None = None,
         max_past: int = MAX_PAST,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
-        if bool(unit) == bool(container):
-            raise ValueError("either a unit or a container's full id")
-        self._match = f"_SYSTEMD_UNIT={unit}" if unit else f"CONTAINER_ID_FULL={container}"
-        self._split = _UNIT_SPLIT if unit else _CONTAINER_SPLIT
+        self._match = f"_SYSTEMD_UNIT={unit}"
         self._path = path
         self._max_past = max_past
         self._note = note
@@ -84,7 +69,7 @@ class JournalSource:
             descriptor = entries.fileno()
             loop.add_reader(descriptor, news.set)
             try:
-                steps = _Steps(entries, self._split, loop.time)
+                steps = _Steps(entries, loop.time)
                 await self._seek(steps, cursor, since)
                 while True:
                     news.clear()
@@ -142,10 +127,9 @@ class JournalSource:
 class _Steps:
     """Reads on from a position in bounded steps. `unread`: the entry at the position has not been read yet."""
 
-    def __init__(self, entries: "Entries", split: _Split, time: Callable[[], float]) -> None:
+    def __init__(self, entries: "Entries", time: Callable[[], float]) -> None:
         self.entries = entries
         self.unread = False
-        self._split = split
         self._time = time
         self._rejoin = Rejoin(MAX_LINE)
 
@@ -187,9 +171,9 @@ class _Steps:
         text = entries.field("MESSAGE")
         if text is None:
             return None
-        goes_on = entries.field(self._split.field) == self._split.value
+        goes_on = entries.field(GOES_ON[0]) == GOES_ON[1]
         # Whose part it is matters only while there are parts; most lines are whole, and a field costs 1 µs.
-        stream = entries.field(self._split.stream) or b"" if goes_on or self._rejoin.pending else b""
+        stream = entries.field(STREAM) or b"" if goes_on or self._rejoin.pending else b""
         whole = self._rejoin.add(stream, text, goes_on=goes_on)
         return None if whole is None else RawLine(at=entries.at(), text=whole, cursor=entries.cursor())
 

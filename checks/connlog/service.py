@@ -48,6 +48,9 @@ _STATES = {
     b"unrecoverable": LogState.UNRECOVERABLE,
 }
 _NAMESERVER = re.compile(rb"nameserver ([0-9a-f.:\[\]]{2,64}) (has failed|is back up)")
+# What stands in quotes may be what a user asked for: no state, nameserver or token of the Connector's.
+_QUOTED = re.compile(rb'"[^"]*"')
+_ASKED = b"failed to get"
 _GONE = re.compile(rb"gone\W{0,4}code 410(?![0-9])")
 _FDS = re.compile(rb"os error 24(?![0-9])|too many open files")
 # Only what stands where a Relay's address stands is one: other addresses in these lines may be anybody's.
@@ -69,7 +72,12 @@ def parse(text: bytes, at: float) -> LogEvent | None:
 def _parse_marked(text: bytes, low: bytes, at: float) -> LogEvent | None:
     found = _LEVEL.search(low)
     level = found[1] if found else b""
-    return _nameserver(low, at) or _cause(low, at) or _state(text, low, level, at) or _other(low, level, at)
+    bare = _QUOTED.sub(_blank, low) if b'"' in low else low
+    return _nameserver(bare, at) or _cause(low, bare, at) or _state(text, bare, level, at) or _other(low, level, at)
+
+
+def _blank(quoted: re.Match[bytes]) -> bytes:
+    return b'"' * len(quoted[0])
 
 
 def _nameserver(low: bytes, at: float) -> LogEvent | None:
@@ -88,10 +96,12 @@ def _nameserver(low: bytes, at: float) -> LogEvent | None:
     return CauseSeen(at=at, cause=LogCause.NAMESERVER_FAILED) if b"nameserver " in low and has_failed else None
 
 
-def _cause(low: bytes, at: float) -> CauseSeen | None:
-    if _GONE.search(low):
+def _cause(low: bytes, bare: bytes, at: float) -> CauseSeen | None:
+    # What the Controller answered may be quoted; where nothing says that this is an answer, quotes are somebody else's.
+    said = low if _ASKED in bare else bare
+    if _GONE.search(said):
         return CauseSeen(at=at, cause=LogCause.TOKEN_GONE)
-    if _says_token_invalid(low):
+    if not _is_push_channel(low) and _says_token_invalid(said):
         return CauseSeen(at=at, cause=LogCause.TOKEN_INVALID)
     if _FDS.search(low):
         return CauseSeen(at=at, cause=LogCause.FDS_EXHAUSTED)
@@ -123,8 +133,6 @@ def _says_token_invalid(low: bytes) -> bool:
     The push channel's "Token is expired." (PubNub, 403) is renewed by itself and never counts; nor does a parser that
     complains about an invalid token in its text.
     """
-    if _is_push_channel(low):
-        return False
     if b"token verification failed" in low:
         return b"expired" in low
     return b"invalid token" in low and not _PARSING.search(low)

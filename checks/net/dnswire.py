@@ -28,7 +28,7 @@ from checks.model import Reason
 from checks.net.answers import Answer, AnswerClass
 from checks.net.dnscodec import MalformedError, Question, Reply
 from checks.net.endpoint import Endpoint
-from checks.net.errors import NetError, net_error
+from checks.net.errors import NetError, SeatError, net_error
 from checks.net.seat import SocketFactory
 from checks.net.tcp import family_of
 
@@ -167,7 +167,8 @@ class _Exchange:
             found = net_error(error)
             if found.reason is Reason.PROBER_STARVED:
                 raise found from error
-            raise NetError(Reason.PERMISSION_DENIED, f"no socket could be made: {found.evidence}") from error
+            why = found.evidence if isinstance(error, SeatError) else f"no socket could be made: {found.evidence}"
+            raise NetError(Reason.PERMISSION_DENIED, why) from error
 
     def _address(self) -> tuple[str, int] | tuple[str, int, int, int]:
         """Return the socket address; a scoped one with its number, so that nothing would resolve it in a thread.

@@ -84,7 +84,7 @@ class HelperClient:
         answer, _ = self._wire.ask({"op": "mark"})
         try:
             return int(answer["pid"]), int(answer["started"]), int(answer["namespace"])
-        except (LookupError, TypeError, ValueError) as error:
+        except (OverflowError, LookupError, TypeError, ValueError) as error:
             raise self._wire.strange() from error
 
     def state(self) -> HelperState:
@@ -102,7 +102,7 @@ class HelperClient:
                 ping_group_range=(int(first), int(last)),
                 environment=allowed_environment(f"{name}={value}" for name, value in answer["environment"].items()),
             )
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (OverflowError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise self._wire.strange() from error
 
     def close(self) -> None:

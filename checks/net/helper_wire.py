@@ -105,6 +105,8 @@ class HelperWire:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 passed.frombytes(payload[: len(payload) - len(payload) % passed.itemsize])
         if not size:
+            for each in passed:
+                os.close(each)
             raise ConnectionResetError
         try:
             return json.loads(self._buffer[:size]), list(passed)

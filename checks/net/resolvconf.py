@@ -6,6 +6,7 @@ Source: resolv.conf(5), hosts(5).
 """
 
 import os
+import re
 import socket
 import stat
 from collections.abc import Callable, Mapping
@@ -19,6 +20,14 @@ from checks.net.endpoint import Endpoint, is_address, parse_endpoint
 
 MAX_FILE_BYTES = 1 << 20  # a block list of 30,000 names fits; whatever is longer is no settings file
 MAX_NDOTS = 15  # resolv.conf(5): silently capped there
+# The file may be a container's own, and each of these costs questions: a row of the resolver check, a try of each name.
+MAX_NAMESERVERS = 16
+MAX_SEARCH = 32
+MAX_ADDRESSES = 64  # of one name in the hosts file; a probe takes fewer
+MAX_PROBLEMS = 8
+_MAX_SHOWN = 64  # characters of a word that is no address
+_ZONE = re.compile(r"[\w.-]{1,15}", re.ASCII)  # IFNAMSIZ
+_DOMAIN = re.compile(r"[\w.-]{1,253}", re.ASCII)  # RFC 1035 §2.3.4
 DEFAULT_NAMESERVER = Endpoint("127.0.0.1", DNS_PORT)
 
 _NO_HOSTS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -61,7 +70,7 @@ def parse_resolv_conf(text: str, host_name: str = "") -> Settings:
                 if endpoint:
                     nameservers[endpoint] = None
                 else:
-                    problems.append(f"nameserver {words[1]!r} is not an address")
+                    problems.append(f"nameserver {words[1][:_MAX_SHOWN]!r} is not an address")
             case "domain":
                 search = (_domain(words[1]),)
             case "search":
@@ -73,10 +82,29 @@ def parse_resolv_conf(text: str, host_name: str = "") -> Settings:
     if search is None:
         _, _, domain = host_name.partition(".")
         search = (_domain(domain),) if domain else ()
-    return Settings(
-        nameservers=tuple(nameservers) or (DEFAULT_NAMESERVER,),
-        search=tuple(domain for domain in search if domain),
-        ndots=ndots,
+    return _bounded(
+        Settings(
+            nameservers=tuple(nameservers),
+            search=tuple(domain for domain in search if _DOMAIN.fullmatch(domain)),
+            ndots=ndots,
+            problems=tuple(problems),
+        )
+    )
+
+
+def _bounded(read: Settings) -> Settings:
+    """Leave out what no real file has so much of, and say so."""
+    problems = list(read.problems)
+    if len(problems) > MAX_PROBLEMS:
+        problems[MAX_PROBLEMS - 1 :] = [f"{len(problems) - MAX_PROBLEMS + 1} more nameservers are not addresses"]
+    if len(read.nameservers) > MAX_NAMESERVERS:
+        problems.append(f"{len(read.nameservers)} nameservers are named: the first {MAX_NAMESERVERS} are asked")
+    if len(read.search) > MAX_SEARCH:
+        problems.append(f"{len(read.search)} domains are to be searched: the first {MAX_SEARCH} are")
+    return replace(
+        read,
+        nameservers=read.nameservers[:MAX_NAMESERVERS] or (DEFAULT_NAMESERVER,),
+        search=read.search[:MAX_SEARCH],
         problems=tuple(problems),
     )
 
@@ -95,7 +123,7 @@ def parse_hosts(text: str) -> Mapping[str, tuple[str, ...]]:
         address = words[0]
         known = valid.get(address)
         if known is None:
-            known = valid[address] = is_address(address)
+            known = valid[address] = is_address(address) and _has_real_zone(address)
         if known:
             for name in words[1:]:
                 held = found.get(name)
@@ -232,7 +260,13 @@ def _nameserver(word: str) -> Endpoint | None:
         endpoint = parse_endpoint(word, DNS_PORT)
     except ValueError:
         return None
-    return endpoint if endpoint.literal else None
+    return endpoint if endpoint.literal and _has_real_zone(endpoint.host) else None
+
+
+def _has_real_zone(address: str) -> bool:
+    """Tell whether what follows the % of an address, if any, can be an interface: else it is text of any kind."""
+    _, percent, zone = address.partition("%")
+    return not percent or _ZONE.fullmatch(zone) is not None
 
 
 def _domain(word: str) -> str:
@@ -248,6 +282,6 @@ def _ndots(options: list[str], ndots: int) -> int:
 
 
 def _with(held: tuple[str, ...], address: str) -> tuple[str, ...]:
-    if address in held:
+    if len(held) >= MAX_ADDRESSES or address in held:
         return held
     return tuple(sorted((*held, address), key=lambda a: ":" in a))  # stable: file order within a family

@@ -148,7 +148,7 @@ class _Search:
             engine = self._make_docker(self._wanted)
             yield engine, engine.find
         if not _exists(self._root / _SYSTEMD_RUNS):
-            self._absent.append("systemd does not run here")
+            self._absent.append("no systemd")
         else:
             unit = SystemdRuntime(self._wanted.unit, systemctl=self._systemctl, proc=self._root / "proc")
             yield unit, unit.look
@@ -170,7 +170,7 @@ class _Search:
         except OSError:
             is_socket = False
         if not is_socket:
-            self._absent.append(f"there is no Docker socket {socket}")
+            self._absent.append(f"no Docker socket {socket}")
             return False
         if os.access(socket, os.R_OK | os.W_OK, effective_ids=True):
             return True
@@ -201,6 +201,6 @@ class _Search:
             return NothingRuntime(first.problem, first.evidence, first.action)
         return NothingRuntime(
             Reason.NOT_FOUND,
-            "no Connector was found here: " + "; ".join(self._absent),
+            "no Connector was found here: " + ", ".join(self._absent),
             "Install it on this host, or name it: connector.runtime, connector.container, connector.unit.",
         )

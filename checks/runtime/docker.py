@@ -1,8 +1,10 @@
 """The Connector as a Docker container: found by name or by image, and watched over restarts and recreation."""
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import quote
 
 from checks.blocking import Blocking, BusyError
 from checks.model import Reason
@@ -22,18 +24,22 @@ _CHOOSE = "Set connector.container to the name of the one that is meant (docker 
 class DockerRuntime:
     """Looks at one Connector in Docker (a `Runtime`).
 
-    `container` is its name or id; None: the one container whose image is twingate/connector. Once found it is watched
-    by its name, which it keeps when it is recreated (docker compose up), not by its id, which changes.
+    `container` is its name or id, `label=KEY[=VALUE]` or `image=REPOSITORY`; None: `image=twingate/connector`. Once
+    found it is watched by its name, which it keeps when it is recreated (docker compose up), not by its changing id.
     """
 
     def __init__(self, docker_host: str, container: str | None = None, look_s: float = LOOK_S) -> None:
         self._host = docker_host
-        self._wanted = container
+        kind, equals, what = (container or f"image={IMAGE}").partition("=")
+        self._wanted = None if equals else container
+        self._label = what if equals and kind == "label" else None
+        self._image = what if equals and kind == "image" else None
         self._look_s = look_s
         self._api = DockerApi(docker_host)
         self._blocking = Blocking("docker")
         self._name: str | None = None  # of the container found; in the thread, as is `_created`
         self._created = 0.0
+        self._unlooked = 0
 
     @property
     def name(self) -> RuntimeName:
@@ -59,7 +65,8 @@ class DockerRuntime:
             return self._unseen(Reason.PERMISSION_DENIED, found.evidence, found.action)
         if isinstance(found, _Several):
             raise AmbiguousError(
-                f"several Connectors run in Docker here ({found}) and connector.container names none of them"
+                f"several Connectors run in Docker here ({found}) and connector.container names none of them: "
+                "set it to one"
             )
         return found
 
@@ -70,7 +77,7 @@ class DockerRuntime:
 
     @property
     def _by_hand(self) -> str:
-        return f"Ask it by hand: docker --host {self._host} ps"
+        return f"Mend Docker: what it runs is not known meanwhile. Ask it by hand: docker --host {self._host} ps"
 
     def _unseen(self, problem: Reason, evidence: str, action: str) -> Sighting:
         return Sighting(
@@ -93,7 +100,8 @@ class DockerRuntime:
 
     def _search(self) -> "Sighting | Trouble | _Several":
         """Find the container by its image: the only one, else the only one that runs."""
-        answer = self._api.get("/containers/json?all=1")
+        filters = f"&filters={quote(json.dumps({'label': [self._label]}))}" if self._label else ""
+        answer = self._api.get(f"/containers/json?all=1{filters}")
         if isinstance(answer, Trouble):
             return answer
         listed = decode_list(answer.body) if answer.status == 200 else None
@@ -106,7 +114,7 @@ class DockerRuntime:
         if not running:
             return self._unseen(
                 Reason.NOT_FOUND,
-                f"no container of the image {IMAGE} is in Docker at {self._host}",
+                f"no container {self._meant} is in Docker at {self._host}{self._but()}",
                 "Start the Connector, or name its container in connector.container.",
             )
         if len(running) > 1:
@@ -124,11 +132,11 @@ class DockerRuntime:
         return self._vanished(self._name or "", candidates)
 
     def _vanished(self, name: str, others: Sequence[Listed] = ()) -> Sighting:
-        also = f"; of the image {IMAGE} there are: {_Several(others)}" if others else ""
+        also = f"; {self._meant} there are: {_Several(others)}" if others else ""
         return self._unseen(Reason.NOT_FOUND, f"the container {name} is gone{also}", f"Start it anew. {_CHOOSE}")
 
     def _candidates(self, listed: Sequence[Listed]) -> list[Listed]:
-        """Return the containers of the Connector's image.
+        """Return the containers that have the label, else those of the image.
 
         When a tag such as `1` was pulled anew, the list names an older container's image by its id: the name that it
         was started with stands in the container itself.
@@ -136,20 +144,28 @@ class DockerRuntime:
         found = []
         unnamed = 0
         for each in listed:
-            belongs = each.is_connector
-            if belongs is None and unnamed < MAX_LOOKED_INTO:
+            belongs = True if self._image is None else each.runs(self._image)
+            if belongs is None:
                 unnamed += 1
-                belongs = self._started_as_connector(each)
+                belongs = unnamed <= MAX_LOOKED_INTO and self._started_from_image(each)
             if belongs:
                 found.append(each)
+        self._unlooked = max(0, unnamed - MAX_LOOKED_INTO)
         return found
 
-    def _started_as_connector(self, listed: Listed) -> bool:
+    @property
+    def _meant(self) -> str:
+        return f"with the label {self._label}" if self._label else f"of the image {self._image}"
+
+    def _but(self) -> str:
+        return f" ({self._unlooked} whose image has no name were not looked into)" if self._unlooked else ""
+
+    def _started_from_image(self, listed: Listed) -> bool:
         answer = self._api.get(f"/containers/{listed.id}/json") if _NAME.match(listed.id) else None
         if answer is None or isinstance(answer, Trouble) or answer.status != 200:
             return False
         decoded = decode_inspected(answer.body)
-        return decoded is not None and decoded[0].is_connector
+        return decoded is not None and decoded[0].runs(self._image or IMAGE)
 
     def _inspect(self, name: str) -> "Sighting | Trouble | None":
         """Look into one container; None when Docker has none of that name."""
@@ -161,7 +177,8 @@ class DockerRuntime:
         if answer.status == 404:
             return None
         decoded = decode_inspected(answer.body) if answer.status == 200 else None
-        if decoded is None:
+        # Its name goes on into questions and into the helper's arguments.
+        if decoded is None or not _NAME.match(decoded[0].plain_name):
             return self._refused(answer)
         found, environment = decoded
         self._remember(found)
@@ -186,5 +203,5 @@ class _Several(tuple[Listed, ...]):
     __slots__ = ()
 
     def __str__(self) -> str:
-        names = [printable(each.name) for each in self[:MAX_SHOWN]]
+        names = sorted(printable(each.name) for each in self)[:MAX_SHOWN]
         return ", ".join(names) + (f" and {len(self) - MAX_SHOWN} more" if len(self) > MAX_SHOWN else "")

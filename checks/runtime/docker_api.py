@@ -8,6 +8,7 @@ included: so none leaves this module.
 """
 
 import http.client
+import logging
 import re
 import socket
 import time
@@ -86,6 +87,8 @@ class DockerApi:
         import docker.transport  # noqa: PLC0415
         import requests  # noqa: PLC0415
 
+        # It logs headers that it can't parse, whole: what Docker says never goes into our log.
+        logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)
         session = requests.Session()
         session.trust_env = False  # no proxy, and no password from ~/.netrc
         session.headers["Connection"] = "close"
@@ -154,7 +157,7 @@ class DockerApi:
         return Trouble(f"what answers at {self._host} does not speak HTTP as Docker does", self._look_there())
 
     def _look_there(self) -> str:
-        return f"Ask it by hand: docker --host {self._host} ps"
+        return f"Mend Docker: what it runs is not known meanwhile. Ask it by hand: docker --host {self._host} ps"
 
 
 class _AnswerError(Exception):

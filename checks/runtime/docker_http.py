@@ -97,7 +97,8 @@ class DockerConnection:
         except h11.RemoteProtocolError as error:
             if self._h11.trailing_data[1]:
                 raise NetError(Reason.RESET, "Docker closed the connection in the middle of its answer") from error
-            raise NetError(Reason.HTTP_STATUS, f"not an HTTP answer: {error}") from error
+            # Not the library's words: they quote what it stumbled over, which may be a line of the Connector's log.
+            raise NetError(Reason.HTTP_STATUS, "not an HTTP answer") from None
 
     async def _fill(self, event: object) -> None:
         if event is not h11.NEED_DATA:

@@ -14,7 +14,7 @@ import msgspec
 from checks.runtime import procfs
 from checks.runtime.docker_place import is_process_of, own_namespace
 from checks.runtime.docker_time import parse_seconds
-from checks.runtime.model import IMAGE, Health, LogPlace, Sighting, allowed_environment
+from checks.runtime.model import Health, LogPlace, Sighting, allowed_environment
 
 VERSION_LABEL = "org.opencontainers.image.version"  # OCI image annotations
 MAX_NAME = 255
@@ -33,11 +33,14 @@ _MAX_NAME_OF_ENTRY = 128
 _NO_ENTRIES: Final = msgspec.Raw(b"[]")
 
 
+START_NOTED_S = 0.5  # Docker's note of a start lies some ms after the first line of a quick process
+
+
 class Listed(msgspec.Struct, rename="pascal"):
     """One container of the list."""
 
     id: str
-    names: list[str] = []
+    names: list[str] | None = None  # a container that is being removed has none
     image: str = ""
     state: str = ""
     created: float = 0
@@ -45,15 +48,14 @@ class Listed(msgspec.Struct, rename="pascal"):
     @property
     def name(self) -> str:
         """Its own name; the others, with a second slash, are links of other containers to it."""
-        own = [name.lstrip("/") for name in self.names if "/" not in name.lstrip("/")]
+        own = [name.lstrip("/") for name in self.names or () if "/" not in name.lstrip("/")]
         return (own or [self.id[:12]])[0][:MAX_NAME]
 
-    @property
-    def is_connector(self) -> bool | None:
-        """Whether its image is the Connector's; None: the list tells only an id, for the tag means a newer image."""
+    def runs(self, repository: str) -> bool | None:
+        """Tell whether its image is of a repository; None: the list has only an id, for the tag means a newer image."""
         if re.fullmatch(r"(sha256:)?[0-9a-f]{12,64}", self.image):
             return None
-        return is_connector_image(self.image)
+        return is_of(self.image, repository)
 
 
 class _Health(msgspec.Struct, rename="pascal"):
@@ -113,10 +115,9 @@ class Inspected(msgspec.Struct, rename="pascal"):
         """When it was made, in Unix seconds."""
         return parse_seconds(self.created)
 
-    @property
-    def is_connector(self) -> bool:
-        """Whether it was made from the Connector's image."""
-        return is_connector_image(self.config.image)
+    def runs(self, repository: str) -> bool:
+        """Tell whether it was started from an image of a repository."""
+        return is_of(self.config.image, repository)
 
 
 _LIST: Final = msgspec.json.Decoder(list[Listed])
@@ -125,10 +126,10 @@ _ENTRIES: Final = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _TEXT: Final = msgspec.json.Decoder(str)
 
 
-def is_connector_image(image: str) -> bool:
-    """Tell whether an image is the Connector's, whatever its registry, tag and digest."""
+def is_of(image: str, repository: str) -> bool:
+    """Tell whether an image is of a repository, whatever its registry, tag and digest."""
     path, _ = _split_image(image)
-    return path == IMAGE or path.endswith(f"/{IMAGE}")
+    return path == repository or path.endswith(f"/{repository}")
 
 
 def _split_image(image: str) -> tuple[str, str]:
@@ -180,7 +181,7 @@ def sighting(found: Inspected, environment: Mapping[str, str]) -> Sighting:
         status=state.status[:_MAX_WORD],
         id=f"{found.id[:12]}@{state.started_at[:_MAX_WORD]}",
         pid=pid,
-        started_at=parse_seconds(state.started_at),
+        started_at=_began(state.started_at, state.finished_at),
         finished_at=None if running else parse_seconds(state.finished_at),
         exit_code=None if running else state.exit_code,
         oom_killed=state.oom_killed,
@@ -215,7 +216,7 @@ def _log_place(found: Inspected) -> LogPlace:
     driver = log.type[:_MAX_WORD]
     problem = ""
     if driver == "none" or (driver not in _READABLE and (log.config or {}).get("cache-disabled") == "true"):
-        problem = f"the log driver {driver} can't be read from here"
+        problem = f"its log driver {driver} keeps nothing that Docker could read back; json-file, local and journald do"
     return LogPlace(kind="docker", id=found.id, driver=driver, tty=found.config.tty, problem=problem)
 
 
@@ -224,3 +225,15 @@ def _ping_group_range(sysctls: Mapping[str, str]) -> tuple[int, int] | None:
     if len(words) != 2 or not all(word.isascii() and word.isdigit() and len(word) <= 10 for word in words):
         return None
     return int(words[0]), int(words[1])
+
+
+def _began(started_at: str, finished_at: str) -> float | None:
+    """Return when the process began, not later than its first line was written: Docker notes the start after it.
+
+    But not before the run before it had ended: what that one wrote last is not this one's.
+    """
+    started, finished = parse_seconds(started_at), parse_seconds(finished_at)
+    if started is None:
+        return None
+    begun = started - START_NOTED_S
+    return max(begun, finished) if finished is not None and finished <= started else begun

@@ -1,5 +1,6 @@
 """What can be seen of the Connector's own process, whatever runs it: the words that all runtimes speak."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -18,16 +19,24 @@ PROCESSES = ("connectord", "twingate-connector")
 _ALLOWED_NAMES = ("TWINGATE_NETWORK", "TWINGATE_URL", "TWINGATE_DNS", "TWINGATE_METRICS_PORT")
 _ALLOWED_PREFIXES = ("TWINGATE_LOG_", "TWINGATE_LABEL_")
 MAX_VALUE = 512  # characters of one variable: a name, a URL or a list of servers is shorter
+_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
+# What a slip of quotes puts into the variable beside a token's (`-e "A=x TWINGATE_ACCESS_TOKEN=…"`), a JWT, a password
+# in a URL, an e-mail address: none of these is a setting.
+_SECRET = re.compile(r"(?:ACCESS|REFRESH)_TOKEN|eyJ[\w-]{8,}\.|@", re.ASCII)
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def allowed_environment(entries: Iterable[str]) -> Mapping[str, str]:
-    """Keep of `NAME=value` entries what the contract allows us to know; tokens are never among it."""
+    """Keep of `NAME=value` entries what the contract allows us to know; tokens are never among it.
+
+    An allowed variable whose value holds what looks like a token, a password or an e-mail address is left out as well.
+    """
     kept: dict[str, str] = {}
     for entry in entries:
         name, equals, value = entry.partition("=")
-        if equals and (name in _ALLOWED_NAMES or name.startswith(_ALLOWED_PREFIXES)):
+        allowed = name in _ALLOWED_NAMES or (name.startswith(_ALLOWED_PREFIXES) and _NAME.fullmatch(name))
+        if equals and allowed and not _SECRET.search(value):
             kept[name] = value[:MAX_VALUE]
     return MappingProxyType(kept)
 

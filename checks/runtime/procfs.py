@@ -5,6 +5,7 @@ Source: proc(5).
 """
 
 import contextlib
+import functools
 import itertools
 import os
 import stat
@@ -18,6 +19,7 @@ MAX_ENVIRONMENT = 256 << 10  # bytes of an environment or of a file of settings
 MAX_TEXT = 64 << 10  # bytes of any other file
 MAX_COMM = 64
 MAX_PROGRAM = 4096  # bytes of a path
+MAX_DIGITS = 20  # of 64 bits
 _PREFIX = b"TWINGATE_"
 _QUOTES = "\"'"
 
@@ -108,19 +110,33 @@ def descriptors(proc: Path, pid: int) -> tuple[int, int] | None:
     """Return how many file descriptors the process has open, and its limit; None when that may not be read."""
     for line in text(proc / str(pid) / "limits").splitlines():
         words = line.removeprefix("Max open files").split()
-        if line.startswith("Max open files") and words and words[0].isdigit():
+        if line.startswith("Max open files") and words and _is_number(words[0]):
             try:
-                return sum(1 for _ in os.scandir(proc / str(pid) / "fd")), int(words[0])
+                return _count(proc, pid), int(words[0])
             except OSError:
                 return None
     return None
+
+
+def _count(proc: Path, pid: int) -> int:
+    """Return how many descriptors a process has open. Raises: OSError, where we may not look into it."""
+    folder = proc / str(pid) / "fd"
+    with os.scandir(folder) as entries:
+        # Since Linux 6.2 its size tells it; a Connector may have a million, and each entry costs 1 µs of the loop.
+        return folder.stat().st_size if proc == PROC and _tells_count() else sum(1 for _ in entries)
+
+
+@functools.cache
+def _tells_count() -> bool:
+    """Tell whether the size of /proc/PID/fd is the number of descriptors: ours are never none."""
+    return Path("/proc/self/fd").stat().st_size > 0
 
 
 def start_ticks(proc: Path, pid: int) -> int | None:
     """Return when the process began, in clock ticks since boot; None when it is gone or has already ended."""
     # The name may hold blanks and brackets: what follows begins after the last one.
     words = text(proc / str(pid) / "stat").rpartition(")")[2].split()
-    if len(words) < 20 or words[0] in "ZX" or not words[19].isdigit():
+    if len(words) < 20 or words[0] in "ZX" or not _is_number(words[19]):
         return None
     return int(words[19])
 
@@ -128,9 +144,13 @@ def start_ticks(proc: Path, pid: int) -> int | None:
 def started_at(proc: Path, ticks: int) -> float | None:
     """Return the Unix time of so many clock ticks after boot."""
     for line in text(proc / "stat").splitlines():
-        if line.startswith("btime ") and line[6:].strip().isdigit():
+        if line.startswith("btime ") and _is_number(line[6:]):
             return int(line[6:]) + ticks / os.sysconf("SC_CLK_TCK")
     return None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
 
 
 def shares_network(proc: Path, pid: int) -> bool | None:
@@ -144,6 +164,6 @@ def shares_network(proc: Path, pid: int) -> bool | None:
 def ping_group_range(proc: Path = PROC) -> tuple[int, int] | None:
     """Return the groups that may send ICMP echo from our own network namespace, first and last."""
     words = text(proc / "sys/net/ipv4/ping_group_range").split()
-    if len(words) != 2 or not all(word.isdigit() for word in words):
+    if len(words) != 2 or not all(_is_number(word) for word in words):
         return None
     return int(words[0]), int(words[1])

@@ -18,6 +18,7 @@ SYSTEMCTL = ("systemctl",)
 SETTINGS = Path("/etc/twingate/connector.conf")
 TIMEOUT_S = 3.0  # it answers in 10 ms; when systemd is busy reloading, in a second
 MAX_EVIDENCE = 200  # characters of what systemctl complains about
+_PATTERN = "*?["  # glob(7)
 PROPERTIES = (
     "LoadState", "ActiveState", "SubState", "MainPID", "Result", "NRestarts", "InvocationID",
     "ExecMainStartTimestamp", "ExecMainExitTimestamp", "ExecMainCode", "ExecMainStatus",
@@ -51,6 +52,11 @@ class SystemdRuntime:
 
     async def look(self) -> Sighting:
         """Ask systemd once; never raises for what it says."""
+        if set(self._unit) & set(_PATTERN):  # systemctl would show every unit that fits, and the first is anybody's
+            return self._unseen(Reason.NOT_FOUND, f"{self._unit} is a pattern, and no unit's name")
+        return await self._look()
+
+    async def _look(self) -> Sighting:
         argv = (*self._systemctl, "show", "--property=" + ",".join(PROPERTIES), "--", self._unit)
         try:
             answer = await command.ask(argv, TIMEOUT_S)

@@ -21,7 +21,7 @@ WATCH_S = 2.0  # how often it is asked again: the soonest at which a confirmatio
 ONE_LINE, INDENTED = -1, 2  # of `as_json`
 
 # A frame: from the top left corner, without wrapping (a wrapped line would scroll), each line cleared to its end.
-_BEGIN, _END_OF_LINE, _END = "\x1b[?7l\x1b[H", "\x1b[K\n", "\x1b[J\x1b[?7h"
+_BEGIN, _CLEAR_LINE, _END = "\x1b[?7l\x1b[H", "\x1b[K", "\x1b[J\x1b[?7h"
 _CLEAR = "\x1b[2J"
 
 
@@ -58,7 +58,7 @@ class Asking:
         try:
             return ask(self.places, path)
         except UnreachableError as error:
-            fix = "start it with `systemctl start connector-health` or `healthctl run`, or name its file with --config"
+            fix = "start it with `healthctl run`, or name its file with --config"
             raise UnreachableError(f"{error}: {fix}{self.note and f' ({self.note})'}") from error
 
 
@@ -123,4 +123,4 @@ def frame(text: str, height: int) -> str:
         kept = max(0, room - len(tail) - 1)
         more = f"… {len(lines) - kept - len(tail)} more lines: healthctl status"
         lines = [*lines[:kept], more, *tail][-max(room, 1) :]
-    return _BEGIN + "".join(line + _END_OF_LINE for line in lines) + _END
+    return _BEGIN + "".join(f"{_CLEAR_LINE}{line}\n" for line in lines) + _END

@@ -6,7 +6,8 @@ KEYS: dict[str, str] = {
     "connector.remote_network": "The Remote Network the Connector belongs to; a label.",
     "connector.network": "The Twingate network: acme for https://acme.twingate.com.",
     "connector.runtime": "What runs the Connector.",
-    "connector.container": "Its container, needed when several run the image twingate/connector.",
+    "connector.container": "Its container: a name, `label=KEY=VALUE` or `image=REPOSITORY`. "
+    "Needed when several run the image twingate/connector.",
     "connector.unit": "Its systemd unit.",
     "connector.docker_host": "Where Docker listens.",
     "connector.vantage": "Where probes start: in the Connector's network namespace, or on this host.",

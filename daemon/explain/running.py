@@ -14,7 +14,7 @@ PAGES: Mapping[Reason, Page] = {
         advice="Set `connector.runtime`, and `connector.container` or `connector.unit`, to what runs here; "
         "`runtime: none` if there is none.",
         commands=(
-            "docker ps -a --filter ancestor=twingate/connector",
+            "docker ps -a | grep twingate/connector",
             "systemctl status twingate-connector",
             "ps -C connectord,twingate-connector -o pid,lstart,args",
         ),
@@ -72,8 +72,8 @@ PAGES: Mapping[Reason, Page] = {
         ),
     ),
     Reason.TOKEN_GONE: Page(
-        meaning="The Connector's log says that its tokens no longer exist at the Controller (`Gone, code 410`). Its "
-        "default level hides that line: TWINGATE_LOG_LEVEL=5 shows it.",
+        meaning="The Connector's log says that its tokens no longer exist at the Controller (`Gone, code 410`). This "
+        "holds until it is started anew. Its default log level hides that line: TWINGATE_LOG_LEVEL=5 shows it.",
         impact="This Connector is offline and will not recover by itself.",
         advice=_REDEPLOY + " One pair of tokens must never be used by two Connectors.",
         commands=(

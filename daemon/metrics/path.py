@@ -127,7 +127,7 @@ def _nameservers(moment: Moment) -> list[Family]:
 def _dissent(moment: Moment) -> Counter[str]:
     """Count for each nameserver the names on which it has no address and another one has."""
     found: Counter[str] = Counter()
-    for row in moment.rows[CheckName.DNS].values():
+    for row in moment.of(CheckName.DNS):
         outcome = row.result.outcome
         if outcome.reason not in DISAGREEMENT:
             continue

@@ -24,6 +24,8 @@ log = logging.getLogger("connector_health.vantage")
 DISCOVER_AGAIN_S = 60.0  # a Connector that was not there may be installed later; looking for it costs a little
 HELPER_MISSES = 4  # looks without the helper before the host's seat takes over: one of its restarts is no reason
 
+_NEAR = "near"  # the helper's Connector stands in our own network namespace
+
 Discover = Callable[[Wanted], Awaitable[Runtime]]
 
 
@@ -50,6 +52,8 @@ class ConnectorWatch:
         self._config = config
         self._host = host_seat(config.dns)
         self._connector_seat = self._from_helper()
+        self._made_for: object = None
+        self._made = self._host
         self.seats = Seats(self._host)
 
     def reconfigure(self, config: Config) -> None:
@@ -61,10 +65,11 @@ class ConnectorWatch:
             self._state = None
         if _wanted(config) != _wanted(before) and self._runtime is not None:
             self._gone.append(self._runtime)
-            self._runtime, self._found_at = None, float("-inf")
+            self._runtime, self._found_at, self._environment = None, float("-inf"), {}
         if config.dns != before.dns or config.connector != before.connector:
             self._host = host_seat(config.dns)
             self._connector_seat = self._from_helper()
+            self._made_for = None
             if self.sighting is not None:
                 self.seats = self._choose(self.sighting)
             else:
@@ -91,6 +96,12 @@ class ConnectorWatch:
         return self.seats.first if self.seats.first.name == "connector" else None
 
     @property
+    def exact(self) -> bool:
+        """Tell whether it was seen that our seat is the Connector's; else that is only said by the configuration."""
+        sighting, helped = self.sighting, self.seats.host is not None or self._state is not None
+        return self.connector_seat is not None and (helped or bool(sighting and sighting.own_namespace))
+
+    @property
     def shared(self) -> bool:
         """Tell whether we are a sidecar: in a container, in the Connector's own network namespace."""
         return self.seats.first.name == "connector" and self.seats.host is None and in_container()
@@ -103,12 +114,7 @@ class ConnectorWatch:
 
     async def look(self) -> Sighting:
         """Look at the Connector's process once, and keep the seats true; never raises for what the runtime says."""
-        try:
-            runtime = await self._present_runtime()
-        except AmbiguousError as error:  # another one has appeared since we began, or since a reload
-            sighting = Sighting(runtime="none", problem=Reason.NOT_FOUND, evidence=str(error))
-        else:
-            sighting = await runtime.look()
+        sighting = await self._see()
         self._state = self._problem = None
         if self._config.connector.vantage != "host" and self._config.connector.runtime != "none":
             try:
@@ -117,7 +123,8 @@ class ConnectorWatch:
                 self._problem = error
         self._misses = self._misses + 1 if self._state is None else 0
         self.sighting = _completed(sighting, self._state)
-        self._environment = self.sighting.environment
+        if self.sighting.environment or self.sighting.problem is not Reason.PERMISSION_DENIED:
+            self._environment = self.sighting.environment  # who can't look just now learns nothing new of it
         self.seats = self._choose(self.sighting)
         self._tell()
         looked, self._looked = self._looked, asyncio.Event()
@@ -132,7 +139,7 @@ class ConnectorWatch:
         """Take the Connector's seat through another helper from now on; it is closed with this watch."""
         self._helper.close()
         self._helper = helper
-        self._connector_seat = self._from_helper()
+        self._connector_seat, self._made_for = self._from_helper(), None
         await self.look()
 
     async def close(self) -> None:
@@ -144,8 +151,22 @@ class ConnectorWatch:
 
     async def _close_gone(self) -> None:
         gone, self._gone = self._gone, []
-        for runtime in gone:
-            await runtime.close()
+        async with asyncio.TaskGroup() as closing:  # each may wait a second for an engine that hangs
+            for runtime in gone:
+                closing.create_task(runtime.close())
+
+    async def _see(self) -> Sighting:
+        while True:
+            wanted = _wanted(self._config)
+            try:
+                runtime = await self._present_runtime()
+            except AmbiguousError as error:  # another one has appeared since we began, or since a reload
+                sighting = Sighting(runtime="none", problem=Reason.NOT_FOUND, evidence=str(error))
+            else:
+                sighting = await runtime.look()
+            if wanted == _wanted(self._config):
+                return sighting
+            # Reloaded while we looked: that was another Connector.
 
     async def _present_runtime(self) -> Runtime:
         await self._close_gone()
@@ -155,8 +176,11 @@ class ConnectorWatch:
             settled = seen or held.name != "none" or self._config.connector.runtime != "auto"
             if settled or now < self._found_at + DISCOVER_AGAIN_S:
                 return held
-        self._found_at = now
-        found = await self._find(_wanted(self._config))
+        self._found_at, wanted = now, _wanted(self._config)
+        found = await self._find(wanted)
+        if wanted != _wanted(self._config):
+            self._gone.append(found)
+            return await self._present_runtime()
         if held is not None:
             self._gone.append(held)
         self._runtime = found
@@ -167,19 +191,38 @@ class ConnectorWatch:
         if vantage == "host":
             return Seats(self._host)
         if self._state is not None and self._state.namespace == _own_namespace():
-            return Seats(replace(self._connector_seat, open_socket=open_socket, read_net=read_net))
+            return Seats(
+                self._lasting(_NEAR, lambda: replace(self._connector_seat, open_socket=open_socket, read_net=read_net))
+            )
         # A helper that answers "not running" is there and follows the Connector: just now nobody stands there.
-        followed = self._state is not None or (self._problem and self._problem.reason is Reason.NOT_RUNNING)
-        had = self.seats.first is self._connector_seat and self._misses < HELPER_MISSES
-        sidecar = vantage == "connector" and sighting.own_namespace is None and in_container()
-        if not followed and (sighting.own_namespace or sidecar):
-            return Seats(shared_seat(self._config.dns, self._connector_dns()))
-        if followed or had:
+        if self._state is not None or (self._problem and self._problem.reason is Reason.NOT_RUNNING):
             return Seats(self._connector_seat, self._host)
-        if vantage == "connector":
+        return self._without_helper(sighting)
+
+    def _without_helper(self, sighting: Sighting) -> Seats:
+        must = self._config.connector.vantage == "connector"
+        if sighting.own_namespace or (must and sighting.own_namespace is None and in_container()):
+            dns = self._connector_dns()
+            return Seats(self._lasting(("shared", dns), lambda: shared_seat(self._config.dns, dns)))
+        had = self.seats.first is self._connector_seat or (self.seats.first is self._made and self._made_for is _NEAR)
+        if (had and self._misses < HELPER_MISSES) or self._unseen_in_shared(sighting):
+            return self.seats
+        if must:
             missing = self._problem or SeatError(Reason.PERMISSION_DENIED, "runtime is none: whose seat is not known")
-            return Seats(no_seat(self._config.dns, missing), self._host)
+            seat = self._lasting(("none", str(missing)), lambda: no_seat(self._config.dns, missing))
+            return Seats(seat, self._host)
         return Seats(self._host)
+
+    def _unseen_in_shared(self, sighting: Sighting) -> bool:
+        """Tell whether the Connector shared our network when last seen, and just can't be looked at now."""
+        shared = isinstance(self._made_for, tuple) and self._made_for[0] == "shared"
+        return shared and self.seats.first is self._made and sighting.problem is Reason.PERMISSION_DENIED
+
+    def _lasting(self, key: object, make: Callable[[], Seat]) -> Seat:
+        """Return the seat made for `key`; as long as that is the same it is one seat, which goes on as it was."""
+        if key != self._made_for:
+            self._made_for, self._made = key, make()
+        return self._made
 
     def _tell(self) -> None:
         """Say from where we look, whenever that changes."""

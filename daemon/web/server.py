@@ -94,7 +94,7 @@ class WebServer:
             await self.close()
             raise
         for sock in sockets:
-            log.info("listening on %s", sock.getsockname())
+            log.info("listening on %s", _address(sock))
 
     async def close(self) -> None:
         """Stop listening, give answers under way a moment, then close every connection: within a second in all."""
@@ -159,3 +159,9 @@ class _Connection(web.RequestHandler):
         response = plain(status, text)
         response.force_close()
         return response
+
+
+def _address(sock: socket.socket) -> str:
+    """Return where a socket listens, as a person would ask there."""
+    name = sock.getsockname()
+    return f"unix:{name}" if isinstance(name, str) else f"http://{Endpoint(name[0], name[1])}/"

@@ -159,7 +159,10 @@ async def test_other_findings_are_told_too() -> None:
     [
         (stopped(), "container twingate-1 does not run: exited since 2026-01-02T02:54:05Z (exit code 1)",
          "docker start twingate-1"),
-        (stopped("paused"), "container twingate-1 does not run: paused", "docker unpause twingate-1"),
+        (stopped("paused"), "container twingate-1 does not run: paused",
+         "and so does every connection through it. To start it: `docker unpause twingate-1`."),
+        (stopped(exit_code=0), "(exit code 0)", "It ended in good order"),
+        (stopped("restarting"), "(exit code 1)", "It is started again and again by itself"),
         (stopped("created"), "container twingate-1 does not run: created", "docker start twingate-1"),
         (stopped(exit_code=137, oom_killed=True), "(exit code 137, out of memory)", "memory ran out"),
         (stopped(exit_code=137), "(exit code 137)", "It was killed"),

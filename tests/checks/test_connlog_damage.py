@@ -1,6 +1,7 @@
 """ANALYTICS lines that are cut, mixed up or made to do harm: dropped, counted, and nothing else."""
 
 import json
+import time
 
 import pytest
 
@@ -64,3 +65,17 @@ def test_a_key_may_stand_in_other_objects() -> None:
     event["connection"]["name"] = "user"
     event["note"] = 'a "user": b, "user": c'
     assert connection_of("ANALYTICS " + json.dumps(event)) == connection_of("ANALYTICS " + GOOD)
+
+
+def test_a_text_without_an_end_takes_linear_time() -> None:
+    """Quotes in a text that never ends are not each the beginning of another: 16 times as long, not 256 times."""
+
+    def seconds(quotes: int) -> float:
+        body = b'{"user" "user" ' + b'\\"' * quotes
+        start = time.perf_counter()
+        with pytest.raises(ValueError, match="not one JSON object"):
+            decode(body)
+        return time.perf_counter() - start
+
+    short, long = (min(seconds(quotes) for _ in range(3)) for quotes in (2000, 32_000))
+    assert long < 100 * short

@@ -96,3 +96,23 @@ def test_time_grows_with_the_line_and_no_faster(start: bytes, unit: bytes) -> No
     # 16 times the length: 16 times the work if it is linear, 256 times if it is quadratic. 0.5 ms is the clock's noise.
     assert cost(48_000) < 64 * (cost(3_000) + 0.0005)
     assert cost(4_000_000) < 4 * (cost(60_000) + 0.005)
+
+
+SPOOFED = (
+    "x: State: Error", "[INFO] State: Online", "Nameserver 192.0.2.1:53 has failed",
+    "[msg] All nameservers have failed",
+    "Gone, code 410", "Invalid token", "token verification failed: token expired",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPOOFED)
+def test_a_quoted_name_fakes_nothing(name: str) -> None:
+    """What a user asks for may stand in quotes in a line: it is no state, no nameserver and no token error."""
+    assert meaning_of(f'[ERROR] [libsdwan] lookup of "{name}" failed') == "cause other"
+    assert meaning_of(f'[INFO] [libsdwan] lookup of "{name}" failed') in {"nothing", "cause nameserver_failed"}
+
+
+def test_a_quoted_answer_of_the_controller_counts() -> None:
+    """Where the line says that an answer was asked for, what the answer says may be quoted."""
+    assert meaning_of('[WARN] [libsdwan] failed to get SD: "Gone, code 410"') == "cause token_gone"
+    assert meaning_of('failed to get an access token: {"error":"Invalid token"}') == "cause token_invalid"

@@ -144,12 +144,12 @@ async def test_readable_drivers(docker: DockerHost, driver: str) -> None:
 @pytest.mark.parametrize(
     ("driver", "options", "problem"),
     [
-        ("none", {}, "the log driver none can't be read from here"),
+        ("none", {}, "its log driver none keeps nothing that Docker could read back; json-file, local and journald do"),
         ("syslog", {"syslog-address": "udp://127.0.0.1:9"}, ""),
         (
             "syslog",
             {"syslog-address": "udp://127.0.0.1:9", "cache-disabled": "true"},
-            "the log driver syslog can't be read from here",
+            "its log driver syslog keeps nothing that Docker could read back; json-file, local and journald do",
         ),
     ],
     ids=["none", "remote with Docker's copy", "remote alone"],
@@ -177,6 +177,21 @@ async def test_two_connectors(docker: DockerHost) -> None:
     running = await look(docker)
     assert running.log is not None
     assert running.log.id == two, "the one that runs is meant before one that does not"
+
+
+async def test_chosen_by_label_or_image(docker: DockerHost) -> None:
+    """A label or an image chooses the Connector as a name does; what no container has is not found."""
+    docker.import_image("lab/mirror:7")
+    docker.run("east", labels={"site": "east"})
+    docker.run("west", labels={"site": "west"})
+    docker.run("mirrored", image="lab/mirror:7")
+    for choice, name in (("label=site=west", "west"), ("image=lab/mirror", "mirrored"), ("east", "east")):
+        seen = await look(docker, choice)
+        assert (seen.name, seen.running) == (name, True)
+    with pytest.raises(AmbiguousError, match=r"\(east, west\)"):
+        await look(docker, "label=site")
+    seen = await look(docker, "label=site=north")
+    assert (seen.problem, "label site=north" in seen.evidence) == (Reason.NOT_FOUND, True)
 
 
 async def test_ambiguous_later(docker: DockerHost) -> None:

@@ -86,7 +86,8 @@ ASKS: dict[str, Callable[[HelperClient], object]] = {
     [
         ({}, ()), ({}, (tcp, tcp)), ({}, (tcp, null, udp, tcp, tcp, tcp)), ({}, (null,)), ({}, (udp,)), ({}, (large,)),
         (STATE, (tcp, tcp)), (b"no JSON", ()), (b"no JSON", (tcp,)), (b"[" * 5000, ()), ([], (tcp,)), (7, ()),
-        ({"pid": "x"}, ()), ({**STATE, "fds": 3}, ()), ({**STATE, "fds": [1]}, ()), ({**STATE, "environment": []}, ()),
+        (b'{"pid": 1e999, "started": 1, "namespace": 1}', ()), ({"pid": "x"}, ()),
+        ({**STATE, "fds": 3}, ()), ({**STATE, "fds": [1]}, ()), ({**STATE, "environment": []}, ()),
         ({"error": "permission_denied", "text": "no"}, (tcp,)), ({"error": None, "id": 1}, (null, null)),
         ({"error": ["x"], "text": {}}, ()), ({"error": "failed", "text": "x", "errno": "EPERM"}, ()),
     ],
@@ -189,3 +190,15 @@ def test_a_stopped_helper_goes_on_where_it_was(tmp_path: Path) -> None:
             client.open_socket(*TCP).close()
             assert open_descriptors() == before
             client.close()
+
+
+def test_an_empty_packet_leaves_no_descriptor() -> None:
+    """A packet without a byte is the end of the helper, and what came with it is closed as well."""
+    before = open_descriptors()
+    scripted = Scripted()
+    scripted.says(b"", tcp(), null())
+    scripted.says(b"", udp())
+    with pytest.raises(SeatError, match="closed the connection"):
+        scripted.client.mark()
+    scripted.theirs.close()
+    assert open_descriptors() == before

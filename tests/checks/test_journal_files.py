@@ -11,12 +11,11 @@ import pytest
 from checks.connlog.journal import MAX_BYTES, MAX_LINE, MAX_LINES, JournalSource
 from checks.connlog.model import LogUnreadableError, RawLine
 from checks.connlog.rejoin import MAX_STREAMS, Rejoin
-from tests.support.journals import FIRST_AT, Fields, entry, journal_files, read, texts
+from tests.support.journals import FIRST_AT, entry, journal_files, read, texts
 from tests.support.servers import require_module
 
 UNIT = "twingate-connector.service"
 PART = {"_LINE_BREAK": "line-max"}
-CONTAINER = "f" * 64
 
 
 @pytest.fixture(autouse=True)
@@ -104,23 +103,6 @@ async def test_parts_of_two_streams(tmp_path: Path) -> None:
     assert lines[2].at == FIRST_AT + 5
 
 
-async def test_the_journald_driver_of_docker(tmp_path: Path) -> None:
-    """A container's lines are found by its id, and the parts that Docker made of one are put together."""
-    ours: Fields = {"CONTAINER_ID_FULL": CONTAINER, "_SYSTEMD_UNIT": "docker.service"}
-    part: Fields = {**ours, "CONTAINER_PARTIAL_MESSAGE": "true", "CONTAINER_PARTIAL_ID": "p1"}
-    last: Fields = {**ours, "CONTAINER_PARTIAL_ID": "p1", "CONTAINER_PARTIAL_LAST": "true"}
-    written = [
-        entry(0, "first", ours),
-        entry(1, "another's", {**ours, "CONTAINER_ID_FULL": "e" * 64}),
-        entry(2, "long ", part),
-        entry(3, "to standard error", ours),
-        entry(4, "line", last),
-        entry(5, "end", ours),
-    ]
-    lines = await everything(JournalSource(container=CONTAINER, path=journal_files(tmp_path / "j", written)))
-    assert texts(lines) == ["first", "to standard error", "long line", "end"]
-
-
 async def test_hostile_entries(tmp_path: Path) -> None:
     """Entries without text, with megabytes of it, with line breaks and with any bytes harm nothing that follows."""
     written = [
@@ -181,14 +163,6 @@ async def test_without_the_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.delitem(sys.modules, "checks.connlog.journal_reader", raising=False)
     with pytest.raises(LogUnreadableError, match=r"pip install connector-health\[systemd\]"):
         await everything(JournalSource(unit=UNIT, path=tmp_path))
-
-
-def test_a_place_is_chosen() -> None:
-    """Neither, or both, of a unit and a container is a mistake of the caller."""
-    with pytest.raises(ValueError, match="either a unit or a container"):
-        JournalSource()
-    with pytest.raises(ValueError, match="either a unit or a container"):
-        JournalSource(unit=UNIT, container=CONTAINER)
 
 
 def test_rejoin_is_bounded() -> None:

@@ -191,3 +191,28 @@ def test_ping_group_range(tmp_path: Path, text: str, expected: tuple[int, int] |
     (tmp_path / "sys/net/ipv4").mkdir(parents=True)
     (tmp_path / "sys/net/ipv4/ping_group_range").write_text(text)
     assert procfs.ping_group_range(tmp_path) == expected
+
+
+def test_descriptors_are_counted_as_they_are() -> None:
+    """The kernel's own number, where it has one, is that of the entries; a process that is gone has none."""
+    with os.scandir("/proc/self/fd") as entries:
+        counted = sum(1 for _ in entries) - 1  # this one
+    found = procfs.descriptors(procfs.PROC, os.getpid())
+    assert found is not None
+    assert found[0] in {counted, counted + 1}  # counting opens one
+    assert procfs.descriptors(procfs.PROC, 1 << 30) is None
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "\u0661", "1" * 5000, "-1", "1_0", ""])
+def test_what_only_looks_like_a_number_is_none(tmp_path: Path, number: str) -> None:
+    """Digits of other scripts and endless ones are no numbers: nothing raises."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "sys/net/ipv4").mkdir(parents=True)
+    (tmp_path / "stat").write_text(f"btime {number}\n")
+    (tmp_path / "7/stat").write_text("7 (connectord) S" + " 0" * 18 + f" {number} 0\n")
+    (tmp_path / "7/limits").write_text(f"Max open files {number} {number} files\n")
+    (tmp_path / "sys/net/ipv4/ping_group_range").write_text(f"0 {number}\n")
+    assert procfs.started_at(tmp_path, 5) is None
+    assert procfs.start_ticks(tmp_path, 7) in {None, 0}  # without the field the next one stands there
+    assert procfs.descriptors(tmp_path, 7) is None
+    assert procfs.ping_group_range(tmp_path) is None

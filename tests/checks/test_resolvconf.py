@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from checks.net.endpoint import Endpoint
 from checks.net.resolvconf import (
     DEFAULT_NAMESERVER,
+    MAX_ADDRESSES,
     MAX_FILE_BYTES,
+    MAX_NAMESERVERS,
+    MAX_PROBLEMS,
+    MAX_SEARCH,
     SystemSettings,
     parse_hosts,
     parse_resolv_conf,
@@ -232,3 +236,33 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     """Bytes that are no UTF-8 spoil their own line only."""
     (tmp_path / "resolv.conf").write_bytes(b"\xff\xfe\x00\nnameserver 10.0.0.2\n")
     assert _system(tmp_path).current().nameservers == _servers("10.0.0.2")
+
+
+def test_a_file_full_of_nameservers_is_bounded_and_named() -> None:
+    """Each nameserver is a row and each domain a question: of thousands the first few count, and a problem says so."""
+    lines = [f"nameserver 10.0.{n >> 8}.{n & 255}\nnameserver x{n}\n" for n in range(3000)]
+    settings = parse_resolv_conf("".join(lines) + "search " + " ".join(f"d{n}.test" for n in range(5000)))
+    assert (len(settings.nameservers), len(settings.search)) == (MAX_NAMESERVERS, MAX_SEARCH)
+    assert settings.nameservers[-1] == Endpoint(f"10.0.0.{MAX_NAMESERVERS - 1}", 53)
+    assert settings.problems[MAX_PROBLEMS - 1 :] == (
+        f"{3000 - MAX_PROBLEMS + 1} more nameservers are not addresses",
+        f"3000 nameservers are named: the first {MAX_NAMESERVERS} are asked",
+        f"5000 domains are to be searched: the first {MAX_SEARCH} are",
+    )
+    (long,) = parse_resolv_conf("nameserver " + "x" * 60_000).problems
+    assert len(long) < 120
+
+
+def test_a_name_with_thousands_of_addresses_is_bounded() -> None:
+    """Of one name the first addresses count: to keep them all, in order, takes seconds of the loop."""
+    found = parse_hosts("".join(f"10.0.{n >> 8}.{n & 255} db\n" for n in range(20_000)) + "10.9.9.9 other\n")
+    assert found["db"] == tuple(f"10.0.0.{n}" for n in range(MAX_ADDRESSES))
+    assert found["other"] == ("10.9.9.9",)
+
+
+def test_free_text_is_no_zone_and_no_domain() -> None:
+    """What follows the % of an address can only be an interface, and a domain has a name's characters: no e-mail."""
+    text = "nameserver fe80::1%a@example.com\nnameserver fe80::1%eth0.7\nnameserver fe80::1%" + "x" * 99
+    settings = parse_resolv_conf(text + "\nsearch a@example.com \x1b[31m.test corp.test " + "x" * 999)
+    assert (settings.nameservers, settings.search) == ((Endpoint("fe80::1%eth0.7", 53),), ("corp.test",))
+    assert parse_hosts("fe80::1%a@example.com db\nfe80::1%eth0 db\n") == {"db": ("fe80::1%eth0",)}

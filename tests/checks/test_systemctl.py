@@ -132,3 +132,20 @@ async def test_an_endless_answer_is_cut(tmp_path: Path) -> None:
     """Of what the other program says only the beginning is kept, of each stream."""
     answer = await ask((str(script(tmp_path, "yes | head -c 5000000; yes | head -c 5000000 >&2; exit 7")),), 5.0)
     assert (answer.code, len(answer.output), len(answer.errors)) == (7, MAX_OUTPUT, MAX_OUTPUT)
+
+
+@pytest.mark.parametrize("unit", ["*", "twingate-*.service", "a?b", "[a-z]"])
+async def test_a_pattern_is_no_unit(tmp_path: Path, unit: str) -> None:
+    """systemctl would show every unit that fits, and the first of them would pass for the Connector."""
+    systemctl = script(tmp_path, "echo LoadState=loaded; echo ActiveState=active; echo MainPID=1")
+    seen = await SystemdRuntime(unit, systemctl=(str(systemctl),)).look()
+    assert (seen.problem, seen.running) == (Reason.NOT_FOUND, None)
+    assert f"{unit} is a pattern" in seen.evidence
+
+
+@pytest.mark.parametrize("unit", ["-H evil", "--host=evil", "--root=/", "-M evil"])
+async def test_a_unit_is_never_an_option(tmp_path: Path, unit: str) -> None:
+    """What begins with a dash stands behind the end of the options."""
+    systemctl = script(tmp_path, f'printf "%s\\n" "$@" > {tmp_path}/said; exit 1')
+    await SystemdRuntime(unit, systemctl=(str(systemctl),)).look()
+    assert (tmp_path / "said").read_text().splitlines()[-2:] == ["--", unit]

@@ -1,88 +1,19 @@
 """Following the Connector's log: over restarts, broken connections and logs that can't be read, and none twice."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from checks.connlog.model import ConnectionKind, LogState, LogUnreadableError, RawLine
+from checks.connlog.model import ConnectionKind, LogState, LogUnreadableError
 from checks.model import Json, Reason
 from checks.net.errors import NetError
-from checks.runtime.model import LogPlace, Runtime, Wanted
-from daemon.config.load import parse_config
-from daemon.insight import Insight, Memory
-from daemon.logwatch import CURSOR_KEY, RETRY_S, LogWatch
-from daemon.vantage.watch import ConnectorWatch
+from checks.runtime.model import Sighting
+from daemon.logwatch import CURSOR_KEY, LINES_AT_ONCE, RETRY_S
 from tests.support.cancel import check_cancellation
-from tests.support.sightings import NOW, RUNNING, STARTED_AT, Looks
-
-PLACE = LogPlace(kind="docker", id="container-1", driver="json-file")
-LOGGED = replace(RUNNING, log=PLACE)
-Step = Sequence[RawLine] | Exception | None
-"""One batch, an error, or None: the stream ends."""
-
-
-def line(text: str, number: int = 1) -> RawLine:
-    """Make a line that was written a minute before NOW."""
-    return RawLine(at=NOW - 60 + number, text=text.encode(), cursor=str(number))
-
-
-class Source:
-    """Plays one script after the other; after the last step it follows in silence."""
-
-    def __init__(self, *scripts: Sequence[Step]) -> None:
-        self.scripts = list(scripts)
-        self.asked: list[tuple[str, str | None, float | None]] = []
-        self.closed = 0
-        self.silent = asyncio.Event()
-
-    def make(self, place: LogPlace, docker_host: str) -> "Source":
-        """Stand in for the maker of sources."""
-        assert docker_host.startswith("unix://")
-        self._place = place
-        return self
-
-    async def follow(self, cursor: str | None, since: float | None) -> AsyncIterator[Sequence[RawLine]]:
-        """Play the next script."""
-        self.asked.append((self._place.id, cursor, since))
-        try:
-            for step in self.scripts.pop(0) if self.scripts else ():
-                if isinstance(step, Exception):
-                    raise step
-                if step is None:
-                    return
-                yield step
-            self.silent.set()
-            await asyncio.Event().wait()
-        finally:
-            self.closed += 1
-
-
-class Rig:
-    """A watch on a Connector, what its log tells, and what is remembered."""
-
-    def __init__(self, source: Source, *sightings: object, held: Json = None) -> None:
-        self.held: dict[str, Json] = {CURSOR_KEY: held}
-        config = parse_config(b"connector: {name: t, runtime: docker, vantage: host}\n", "test.yaml").config
-
-        async def find(_: Wanted) -> Runtime:
-            return Looks(*(sightings or (LOGGED,)))  # type: ignore[arg-type]
-
-        self.watch = ConnectorWatch(config, find=find)
-        memory = Memory(self.held.get, self.held.__setitem__)
-        self.insight = Insight(config, lambda: NOW, lambda _: None, memory)
-        self.log = LogWatch(self.watch, self.insight, memory, source.make)
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Follow the log for the block."""
-        await self.watch.begin()
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(self.log.run())
-            yield
-            task.cancel()
+from tests.support.played_log import LOGGED, PLACE, Rig, Source, Step, line
+from tests.support.sightings import NOW, RUNNING, STARTED_AT
 
 
 async def test_lines_become_what_is_known() -> None:
@@ -121,7 +52,7 @@ async def test_goes_on_where_it_was(held: Json, cursor: str | None) -> None:
 async def test_broken_connection_is_made_again_ever_more_slowly() -> None:
     """An engine that is away is asked again after 1, 2, 5 … seconds, from the last line, and at once patient again."""
     broken: Step = NetError(Reason.REFUSED, "connection refused")
-    source = Source([broken], [broken], [broken], [[line("x", 5)], None], [])
+    source = Source([broken], [OSError(5, "a file is gone")], [broken], [[line("x", 5)], None], [])
     rig = Rig(source)
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -190,6 +121,68 @@ FAILED = (
     'ANALYTICS {"event_type":"failed_to_connect","timestamp":%d,"resource":{"address":"db.test"},'
     '"connection":{"resource_ip":"192.0.2.1","resource_port":5432,"protocol":"tcp","error_message":"CONNECTION_FAILED"}}'
 )
+
+
+async def test_cut_off_in_the_middle_of_a_batch() -> None:
+    """Who is cancelled between two parts of a batch goes on after what was counted: nothing twice, nothing lost."""
+    lines = [line("noise", n) for n in range(9 * LINES_AT_ONCE)]
+    rig = Rig(Source([lines]))
+    await rig.watch.begin()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(rig.log.run())
+        while rig.insight.book.summary(NOW).lines < 2 * LINES_AT_ONCE:  # noqa: ASYNC110 - until it had its turns
+            await asyncio.sleep(0)
+        task.cancel()
+    counted = rig.insight.book.summary(NOW).lines
+    assert counted < len(lines)
+    assert rig.held[CURSOR_KEY] == {"place": "container-1", "cursor": str(counted - 1)}
+
+
+async def test_flood_leaves_the_loop_to_others() -> None:
+    """However much stands in a batch, others have their turn again and again while it is read."""
+    source = Source([[line("x" * 2000, n) for n in range(1000)] for _ in range(5)])
+    rig = Rig(source)
+    turns = 0
+    async with rig.running():
+        while not source.silent.is_set():
+            turns += 1
+            await asyncio.sleep(0)
+    assert turns >= 5000 / LINES_AT_ONCE
+
+
+async def test_place_that_changes_while_it_is_read() -> None:
+    """Another container's log is read from its own start, and the process it belongs to is known before its lines."""
+    source = Source([[line("x", 7)]], [[line("[ERROR] [connector] failed to get SD: Gone, code 410")]])
+    other = replace(RUNNING, name="b", id="b" * 12, started_at=NOW - 10, log=replace(PLACE, id="container-2"))
+    rig = Rig(source, LOGGED, other)
+    async with rig.running():
+        await source.silent.wait()
+        source.silent.clear()
+        await rig.watch.look()
+        await source.silent.wait()
+        summary = rig.insight.log()
+        assert summary is not None
+        assert (summary.lines, summary.token) == (1, None), "a line from before its process says nothing of it"
+    assert source.asked[1] == ("container-2", None, NOW - 10)
+
+
+async def test_log_that_is_gone_for_a_while() -> None:
+    """While Docker does not answer nothing is read; then it goes on after the last line."""
+    source = Source([[line("x", 7)]], [[line("y", 8)]])
+    away = Sighting(runtime="docker", problem=Reason.PERMISSION_DENIED, evidence="Docker did not answer")
+    rig = Rig(source, LOGGED, away, LOGGED)
+    async with rig.running():
+        await source.silent.wait()
+        source.silent.clear()
+        await rig.watch.look()
+        while not source.closed:  # noqa: ASYNC110 - until the other task had its turn
+            await asyncio.sleep(0)
+        await rig.watch.look()
+        await source.silent.wait()
+        summary = rig.insight.log()
+        assert summary is not None
+        assert summary.lines == 2
+    assert [cursor for _, cursor, _ in source.asked] == [None, "7"]
 
 
 @pytest.mark.looptime

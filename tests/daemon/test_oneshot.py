@@ -17,7 +17,10 @@ from daemon.known import Known
 from daemon.limits import Slots
 from daemon.oneshot import OneShot, check_once
 from daemon.runner import Runner
+from daemon.store import Store
+from daemon.storefile import Past
 from daemon.vantage.seats import Seats
+from daemon.vantage.watch import ConnectorWatch
 from daemon.view import View
 from tests.support.fakes import FakeResolver
 from tests.support.servers import free_port
@@ -195,3 +198,48 @@ async def test_nothing_is_left_open(listener: Endpoint, tmp_path: Path) -> None:
     await check_once(config, only=RESOURCES_ONLY)
     assert len(set(Path("/proc/self/fd").iterdir())) <= len(before)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_timeout_bounds_the_search_for_the_connector(tmp_path: Path) -> None:
+    """`--timeout` also bounds a Docker that does not answer: the rows are unknown, long before Docker's own bound."""
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "docker.sock"))
+        silent.listen(8)
+        config = _config(
+            f"connector: {{runtime: docker, docker_host: 'unix://{tmp_path}/docker.sock'}}\n"
+            "resources: [{name: A, address: 127.0.0.1, tcp: [443]}]",
+            tmp_path,
+        )
+        view = await check_once(config, only=RESOURCES_ONLY, timeout_s=0.1)
+    assert _outcomes(view) == {"tcp:127.0.0.1:443": (Status.UNKNOWN, Reason.TIMEOUT, None)}
+    assert view.engine.duration_s is not None
+    assert view.engine.duration_s < 3.0
+
+
+async def test_timeout_bounds_a_state_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that does not answer costs no more than `--timeout` either."""
+
+    async def hang(_: str) -> Past:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(Store, "read_only", hang)
+    config = _config("resources: [{name: A, address: 127.0.0.1, tcp: [443]}]", tmp_path)
+    async with asyncio.timeout(20):
+        view = await check_once(config, only=RESOURCES_ONLY, timeout_s=0.05)
+    assert [outcome[1] for outcome in _outcomes(view).values()] == [Reason.TIMEOUT]
+
+
+async def test_seat_is_taken_whatever_is_asked_for(listener: Endpoint, tmp_path: Path) -> None:
+    """`--only tcp` looks from the Connector's seat too, and reads neither its log nor judges its process."""
+    asked: list[str] = []
+
+    async def find(watch: ConnectorWatch) -> None:
+        asked.append(watch.connector.vantage)
+
+    config = _config(f"resources: [{{name: A, address: 127.0.0.1, tcp: [{listener.port}]}}]", tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("daemon.oneshot.with_own_helper", find)
+        view = await check_once(config, only=frozenset({CheckName.TCP}))
+    assert asked == ["auto"]
+    assert set(view.board.rows) == {f"tcp:{listener}"}

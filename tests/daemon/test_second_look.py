@@ -13,6 +13,7 @@ from checks.names import NameSpec
 from checks.net.errors import SeatError
 from checks.net.seat import Seat
 from checks.tcp import TcpSpec
+from daemon.advice import split_action
 from daemon.board import Board
 from daemon.jobs import Job, Result
 from daemon.known import Known
@@ -70,10 +71,19 @@ async def test_only_the_connectors_network_fails() -> None:
     assert (second.id, second.outcome.status, second.second) == (first.id + "@host", Status.OK, True)
 
 
+async def test_the_command_to_repeat_it_enters_the_connectors_network() -> None:
+    """Typed on the host, the plain command would succeed and prove the row wrong."""
+    with listening() as server:
+        there = _seat(open_socket=_refusing(errno.ECONNREFUSED), mark=lambda: (4711, 1, 2))
+        first, _ = await _runner(there, _seat("host")).run(_job(port_of(server)))
+        (command,) = split_action(first.outcome.action).commands
+        assert command == f"nsenter -t 4711 -n nc -vz -w 5 127.0.0.1 {port_of(server)}"
+
+
 async def test_both_fail() -> None:
     """A name that neither seat resolves says so: the cause is not the Connector's network."""
     first, second = await _runner(_seat(), _seat("host")).run(NAME)
-    assert first.outcome.summary.endswith("from this host too: nxdomain")
+    assert first.outcome.summary.endswith("; from this host it fails too")
     assert first.outcome.event is Event.DNS_LOOKUP_ERROR
     assert second.outcome.reason is Reason.NXDOMAIN
 

@@ -178,9 +178,8 @@ def test_stopped_connector_is_the_cause(docker: DockerHost, tmp_path: Path) -> N
                 lambda: _is(process, "connector:process", reason="not_running", state="failing"), "saw it stop"
             )
             process.until(lambda: _is(process, DB, reason="dependency_failed"), "skipped its Resources")
-            rows = process.rows()
-            assert rows[DB]["suppressed_by"] == "connector:process"
-            assert rows["dns:db"]["status"] == "skipped"
+            process.until(lambda: _is(process, "dns:db", status="skipped"), "skipped its name")
+            assert process.rows()[DB]["suppressed_by"] == "connector:process"
             assert process.metric("connector_health_connector_up") == {"": 0}
         finally:
             docker.start_container("connector")

@@ -91,10 +91,11 @@ def test_a_second_look_stands_below_its_row_and_is_no_problem_of_its_own() -> No
     [
         (Observed(), "Log       not read"),
         (Observed(log=LogSummary(problem="the log driver is syslog")), "not read: the log driver is syslog"),
+        (Observed(log=LogSummary()), "no change of state seen; it has been silent so far"),
         (Observed(log=LogSummary(lines=1)), "no change of state seen; 1 line read"),
         (Observed(log=LogSummary()), "this log may or may not show errors, changes of state and users' connections"),
         (replace(OBSERVED, log=replace(LOG, token=LogCause.TOKEN_GONE, token_at=NOW - 60)),
-         "its token is refused (token_gone), 1 minute ago"),
+         "its token is refused: Gone, code 410 (1 minute ago)"),
         (replace(OBSERVED, log=replace(LOG, nameservers_down={"all": NOW - 3600})),
          "its resolver gave up all nameservers (1 hour ago)"),
         (Observed(), "Learned   nothing yet"),
@@ -192,3 +193,15 @@ def test_nothing_from_outside_moves_the_terminal() -> None:
     text = render(found, NOW, Look(everything=True))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
     assert len(re.findall("^SUMMARY", text, re.MULTILINE)) == 1
+
+
+def test_what_was_found_besides_is_told() -> None:
+    """Findings after the first, which decides, are named; and nobody is said to probe from a place that is gone."""
+    text = render(whole(facts={**FACTS, "running": False, "also": ["fds_low", "unhealthy"]}), NOW)
+    assert "; also fds_low and unhealthy" in text
+    assert "probes start in the Connector's network: none while it does not run" in text
+
+
+def test_causes_are_named_as_people_say_them() -> None:
+    """The errors of the log stand there in words, with how often and when last."""
+    assert "errors seen: nameserver failed 12 times (last 4 minutes ago)" in lines(OBSERVED)

@@ -118,8 +118,8 @@ async def test_nobody_there_is_one_line_with_address_and_fix(tmp_path: Path) -> 
         assert (done.code, done.out) == (3, "")
         assert done.err == (
             f"healthctl: the daemon is not reachable at unix:{tmp_path}/api.sock (no such file or directory) nor at "
-            f"127.0.0.1:{port} (connection refused): start it with `systemctl start connector-health` or "
-            "`healthctl run`, or name its file with --config\n"
+            f"127.0.0.1:{port} (connection refused): start it with `healthctl run`, "
+            "or name its file with --config\n"
         )
 
 
