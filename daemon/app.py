@@ -158,7 +158,6 @@ class App:
             engine=EngineFigures(
                 connector=self._name,
                 vantage=self._watch.seats.first.name,
-                exact=self._watch.exact,
                 runtime=self._watch.name,
                 started_at=self._started_at,
                 ready=engine.ready,

@@ -58,10 +58,10 @@ def _seat(whole: Document, process: Row | None) -> Line:
             text = "probes start in the Connector's network: none while it does not run"
             return Line(label="Seat", text=text)
         return Line(label="Seat", text="probes start in the Connector's network, with its resolver (confidence: exact)")
-    where = "on this host, which may differ from what the Connector meets"
-    if whole["vantage"] == "connector":
-        where = "where the configuration says that the Connector's network is; nothing seen here confirms it"
-    return Line(label="Seat", text=f"probes start {where} (confidence: {whole['confidence']})")
+    text = (
+        f"probes start on this host, which may differ from what the Connector meets (confidence: {whole['confidence']})"
+    )
+    return Line(label="Seat", text=text)
 
 
 def _descriptors(fds: Json) -> str:

@@ -149,7 +149,6 @@ async def check_once(
     engine = EngineFigures(
         connector=shown_name(config, watch.environment),
         vantage=watch.seats.first.name,
-        exact=watch.exact,
         runtime=watch.name,
         started_at=wall,
         duration_s=loop.time() - begin,

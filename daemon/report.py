@@ -88,7 +88,7 @@ def report(
         connector=engine.connector,
         remote_network=view.config.connector.remote_network,
         vantage=engine.vantage,
-        confidence="exact" if engine.vantage == "connector" and engine.exact else "host_view",
+        confidence="exact" if engine.vantage == "connector" else "host_view",
         started_at=engine.started_at,
         duration_s=view.now - engine.started_at if engine.duration_s is None else engine.duration_s,
         asked=frozenset(c for c in CheckName if view.config.checks.get(c, True)) if asked is None else asked,

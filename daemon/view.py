@@ -18,8 +18,7 @@ class EngineFigures:
     """What the engine knows of itself. The app fills it anew for each view; `healthctl check` keeps the defaults.
 
     - `connector` is the effective name (`connector.name`, or what stands in for it); `vantage` is `connector` or
-      `host`; `exact`: that the seat is the Connector's was seen, not only said by the configuration; `runtime` is
-      `docker`, `systemd`, `kubernetes` or `none`: never `auto`.
+      `host`; `runtime` is `docker`, `systemd`, `kubernetes` or `none`: never `auto`.
     - `started_at` is the Unix time at which this process (or this `healthctl check`) began to look;
       `duration_s` is how long a finished `healthctl check` took, in seconds, and None in the daemon.
     - `ready` is latched: every check has reported once.
@@ -30,7 +29,6 @@ class EngineFigures:
 
     connector: str
     vantage: str = "host"
-    exact: bool = True
     runtime: str = "none"
     started_at: float = 0.0
     duration_s: float | None = None

@@ -96,12 +96,6 @@ class ConnectorWatch:
         return self.seats.first if self.seats.first.name == "connector" else None
 
     @property
-    def exact(self) -> bool:
-        """Tell whether it was seen that our seat is the Connector's; else that is only said by the configuration."""
-        sighting, helped = self.sighting, self.seats.host is not None or self._state is not None
-        return self.connector_seat is not None and (helped or bool(sighting and sighting.own_namespace))
-
-    @property
     def shared(self) -> bool:
         """Tell whether we are a sidecar: in a container, in the Connector's own network namespace."""
         return self.seats.first.name == "connector" and self.seats.host is None and in_container()
