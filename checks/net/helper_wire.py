@@ -18,6 +18,8 @@ from checks.net.errors import SeatError
 ASK_S = 0.25  # how long the event loop may stand still; a helper that runs answers in a fraction of a millisecond
 REST_S = 1.0  # after a silence the helper is left alone: else every probe would stop the loop again
 MAX_REST_S = 16.0
+SLOW_S = 0.01  # an answer that takes longer holds up the loop for what is beyond it
+SLOW_SHARE = 0.1  # of the loop's time, and no more, may go into slow answers
 MAX_ANSWER = 1 << 17  # 32 settings of 512 bytes, each byte of them escaped
 MAX_TEXT = 200
 MAX_PASSED = 4  # one descriptor is expected; the kernel closes what comes beyond these
@@ -34,6 +36,7 @@ class HelperWire:
         self._number = 0
         self._rest_s = REST_S
         self._rests_until = float("-inf")
+        self._slow_s, self._slow_at = 0.0, clock()  # time that slow answers took, less what time has forgiven
         self._who = f"the helper at {path}" if path else "the helper"
 
     @property
@@ -54,12 +57,23 @@ class HelperWire:
         self._number += 1
         data = json.dumps({**request, "id": self._number}).encode()
         answer, passed = self._exchange(data, now + timeout_s)
+        if timeout_s <= ASK_S:  # the wait for its start is meant
+            self._note_slowness(now)
         error = answer.get("error") if isinstance(answer, dict) else "strange"
         if error is None and len(passed) == passes:
             return answer, passed[0] if passes else -1
         for each in passed:
             os.close(each)
         raise self.strange() if error in (None, "strange") else self._refusal(answer)
+
+    def _note_slowness(self, began: float) -> None:
+        """Leave a helper alone for a while whose answers come just in time: they would hold up the loop for ever."""
+        now = self._clock()
+        forgiven = (began - self._slow_at) * SLOW_SHARE
+        self._slow_s = max(0.0, self._slow_s - forgiven) + max(0.0, now - began - SLOW_S)
+        self._slow_at = now
+        if self._slow_s > ASK_S:
+            self._rests_until = now + self._slow_s / SLOW_SHARE
 
     def _exchange(self, data: bytes, deadline: float) -> tuple[Any, list[int]]:
         """Send a request and return the answer to it; a connection that broke meanwhile is made anew, once."""

@@ -135,6 +135,39 @@ def test_an_answer_that_comes_late_is_not_taken_for_the_next(other: Scripted) ->
     made.close()
 
 
+def test_answers_that_come_just_in_time_are_not_asked_for_all_the_time() -> None:
+    """A helper that is slow without ever being late would hold up the event loop: it is left alone for a while."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    now, step = [100.0], [0.03]
+
+    def clock() -> float:
+        now[0] += step[0]
+        return now[0]
+
+    client = HelperClient(sock=ours, clock=clock)
+
+    def asked() -> bool:
+        theirs.send(json.dumps(STATE).encode())
+        try:
+            client.mark()
+        except SeatError as error:
+            assert "did not answer lately" in str(error)  # noqa: PT017 - how many came before it is counted
+            return False
+        theirs.recv(999, socket.MSG_DONTWAIT)
+        return True
+
+    answers = 0
+    while asked():
+        answers += 1
+        assert answers < 20
+    assert answers >= 2, "one slow answer is no habit"
+    step[0] = 0.0
+    now[0] += 60
+    assert all(asked() for _ in range(1000)), "one that is quick again is asked as often as one likes"
+    client.close()
+    theirs.close()
+
+
 def test_silence_ends_in_time_and_is_left_alone() -> None:
     """A helper that hangs stops the event loop once, then not again for a while that doubles."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
