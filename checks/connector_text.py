@@ -85,7 +85,7 @@ def not_running(seen: Seen) -> Words:
     )
     name = shlex.quote(sighting.name)
     start = {
-        "docker": f"docker {'unpause' if sighting.status == 'paused' else 'start'} {name}",
+        "docker": f"{_docker(sighting)} {'unpause' if sighting.status == 'paused' else 'start'} {name}",
         "systemd": f"systemctl start {shlex.quote(sighting.name or UNIT)}",
     }.get(sighting.runtime)
     again = f" To start it: `{start}`." if start and sighting.status != "restarting" else ""
@@ -181,8 +181,9 @@ def restarting(seen: Seen) -> Words:
 def unhealthy(seen: Seen) -> Words:
     """Say that its own health command is not content, and how little that means."""
     name = shlex.quote(seen.sighting.name)
+    docker = _docker(seen.sighting)
     look = (
-        f"By hand: `docker inspect -f '{{{{json .State.Health}}}}' {name}` or `docker logs --tail 50 {name}`"
+        f"By hand: `{docker} inspect -f '{{{{json .State.Health}}}}' {name}` or `{docker} logs --tail 50 {name}`"
         if seen.sighting.runtime == "docker"
         else _look(seen.sighting)
     )
@@ -228,11 +229,16 @@ def span(seconds: float | None) -> str:
     return " ".join(islice(parts, 2)) or "0 s"
 
 
+def _docker(sighting: Sighting) -> str:
+    """Return the command that speaks to the engine in which the Connector was seen."""
+    return f"docker --host {shlex.quote(sighting.engine)}" if sighting.engine else "docker"
+
+
 def _look(sighting: Sighting, *, log_first: bool = False) -> str:
     """Return the commands that show the state and the end of the log."""
     name = shlex.quote(sighting.name)
     commands: tuple[str, ...] = {
-        "docker": (f"docker inspect {name}", f"docker logs --tail 50 {name}"),
+        "docker": (f"{_docker(sighting)} inspect {name}", f"{_docker(sighting)} logs --tail 50 {name}"),
         "systemd": (f"systemctl status {name}", f"journalctl -u {name} -n 50"),
         "kubernetes": (f"kubectl describe pod {name}".strip(), f"kubectl logs {name} --all-containers --tail 50"),
         "none": ("ps -C connectord,twingate-connector -o pid,lstart,args",),
@@ -242,7 +248,7 @@ def _look(sighting: Sighting, *, log_first: bool = False) -> str:
 
 def _restart_command(sighting: Sighting) -> str:
     name = shlex.quote(sighting.name)
-    commands = {"docker": f"docker restart {name}", "systemd": f"systemctl restart {name}",
+    commands = {"docker": f"{_docker(sighting)} restart {name}", "systemd": f"systemctl restart {name}",
                 "kubernetes": f"kubectl delete pod {name}"}  # fmt: skip
     command = commands.get(sighting.runtime)
     return f"By hand: `{command}`" if command else ""

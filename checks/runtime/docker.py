@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
@@ -11,7 +12,7 @@ from checks.model import Reason
 from checks.net.text import printable
 from checks.runtime.docker_api import Answer, DockerApi, Trouble
 from checks.runtime.docker_state import Inspected, Listed, decode_inspected, decode_list, sighting
-from checks.runtime.model import IMAGE, AmbiguousError, RuntimeName, Sighting
+from checks.runtime.model import DOCKER_HOST, IMAGE, AmbiguousError, RuntimeName, Sighting
 
 LOOK_S = 8.0  # a list and some containers, each within milliseconds; with `ANSWER_S` for one that hangs
 CLOSE_S = 1.0
@@ -182,7 +183,8 @@ class DockerRuntime:
             return self._refused(answer)
         found, environment = decoded
         self._remember(found)
-        return sighting(found, environment)
+        seen = sighting(found, environment)
+        return seen if self._host == DOCKER_HOST else replace(seen, engine=self._host)
 
     def _remember(self, found: Inspected) -> None:
         self._name = found.plain_name

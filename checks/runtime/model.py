@@ -13,6 +13,7 @@ Health: TypeAlias = Literal["healthy", "unhealthy", "starting"]
 
 IMAGE = "twingate/connector"
 UNIT = "twingate-connector.service"
+DOCKER_HOST = "unix:///var/run/docker.sock"
 PROCESSES = ("connectord", "twingate-connector")
 """What the Connector's executable is called: in the image, and in Twingate's packages for systemd."""
 
@@ -69,6 +70,7 @@ class Sighting:
     - `environment` holds only what `allowed_environment` lets through.
     - `own_namespace`: whether it shares this process's network namespace; None where it can't be told.
     - `fds` is (used, limit) of the process; `ping_group_range` the two numbers of its network namespace.
+    - `engine` is Docker's address where that is not the usual one: commands to be copied need it.
     """
 
     runtime: RuntimeName
@@ -93,6 +95,7 @@ class Sighting:
     own_namespace: bool | None = None
     fds: tuple[int, int] | None = None
     ping_group_range: tuple[int, int] | None = None
+    engine: str = ""
 
 
 class Runtime(Protocol):
@@ -116,7 +119,7 @@ class Wanted:
     runtime: Literal["auto", "docker", "systemd", "kubernetes", "none"] = "auto"
     container: str | None = None
     unit: str = UNIT
-    docker_host: str = "unix:///var/run/docker.sock"
+    docker_host: str = DOCKER_HOST
 
 
 class AmbiguousError(Exception):

@@ -196,6 +196,14 @@ async def test_what_was_seen_can_be_repeated_by_hand(
     assert all(shlex.split(command) for command in commands)
 
 
+async def test_commands_name_an_engine_that_is_not_the_usual_one() -> None:
+    """A command that is copied speaks to the Docker in which the Connector was seen."""
+    seen = replace(stopped(), engine="unix:///run/user/1000/docker.sock")
+    action = (await judged(standing(seen))).action
+    assert "`docker --host unix:///run/user/1000/docker.sock start twingate-1`" in action
+    assert "`docker --host unix:///run/user/1000/docker.sock inspect twingate-1`" in action
+
+
 async def test_descriptors_are_counted_in_tunnels() -> None:
     """Eight for each Client's tunnel: how many more fit."""
     outcome = await judged(standing(LOW))

@@ -60,6 +60,7 @@ async def test_running(docker: DockerHost) -> None:
     )  # fmt: skip
     assert seen.own_namespace is False
     assert seen.ping_group_range == (0, 2147483647)
+    assert seen.engine == docker.url, "it is not the usual one"
     assert seen.fds is not None
     assert 3 <= seen.fds[0] < seen.fds[1]
 
