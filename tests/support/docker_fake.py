@@ -6,6 +6,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+from tests.support.peers import ended
+
 Handler = Callable[[str, asyncio.StreamWriter], Awaitable[bool]]
 """Answers the request for a path; returns whether the connection stays open."""
 
@@ -37,17 +39,21 @@ def fixed(answers: dict[str, bytes], ping: bytes = PING) -> Handler:
 @contextlib.asynccontextmanager
 async def engine(folder: Path, handler: Handler) -> AsyncIterator[str]:
     """Run the engine for the block; yield its `docker_host`."""
-    writers: set[asyncio.StreamWriter] = set()
+    tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.add(writer)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                if not await handler(head.split(b" ")[1].decode(), writer):
-                    break
-        writers.discard(writer)
-        writer.close()
+        if task := asyncio.current_task():
+            tasks.add(task)
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                while True:
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    if not await handler(head.split(b" ")[1].decode(), writer):
+                        writer.close()
+                        await writer.wait_closed()
+                        break
+        finally:
+            writer.transport.abort()
 
     path = folder / "docker.sock"
     server = await asyncio.start_unix_server(serve, path)
@@ -55,6 +61,5 @@ async def engine(folder: Path, handler: Handler) -> AsyncIterator[str]:
         yield f"unix://{path}"
     finally:
         server.close()
-        for writer in list(writers):
-            writer.close()
+        await ended(server, tasks)
         path.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import dns.rcode
 import dns.rrset
 
 from checks.net.endpoint import Endpoint
+from tests.support.peers import ended
 from tests.support.servers import answers_udp, require, running
 
 UNBOUND = """
@@ -86,14 +87,23 @@ async def scripted(on_udp: OnUdp, on_tcp: OnTcp | None = None) -> AsyncIterator[
         def error_received(self, exc: Exception) -> None:
             """A client that is gone is no error of ours."""
 
+    tasks: set[asyncio.Task[None]] = set()
+
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        if task := asyncio.current_task():
+            tasks.add(task)
+        try:
+            await said(reader, writer)
+        finally:
+            writer.close()
+
+    async def said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             length = int.from_bytes(await reader.readexactly(2))
             query = dns.message.from_wire(await reader.readexactly(length))
             server.note("tcp", query)
             if on_tcp:
                 await on_tcp(query, writer)
-        writer.close()
 
     transport, _ = await loop.create_datagram_endpoint(Protocol, sock=sock)
     tcp = await asyncio.start_server(connected, sock=listening) if on_tcp else None
@@ -105,6 +115,7 @@ async def scripted(on_udp: OnUdp, on_tcp: OnTcp | None = None) -> AsyncIterator[
         transport.close()
         if tcp:
             tcp.close()
+            await ended(tcp, tasks)
         await asyncio.sleep(0)
 
 

@@ -37,10 +37,20 @@ async def scripted(script: Script, pair: KeyPair | None = None, host: str = "127
     finally:
         await _turns()  # what was accepted last gets as far as its script
         server.close()
+        await ended(server, tasks)
+
+
+async def ended(server: asyncio.Server, tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel what serves, until no connection is left: one that was accepted last begins to be served only now."""
+    for _ in range(200):
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks) if tasks else None
-        await _turns()  # and what was aborted is closed
+        tasks.clear()
+        await _turns()  # what was aborted is closed
+        if not tasks and getattr(server, "_active_count", 0) == 0:
+            return
+        await asyncio.sleep(0.001)
 
 
 async def _turns() -> None:
