@@ -1,6 +1,7 @@
 """Certificate authorities and certificates for one test, written where a server can read them."""
 
 import datetime as dt
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import trustme
 
 NOW = dt.datetime.now(dt.UTC)
 DAY = dt.timedelta(days=1)
+_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,7 @@ class Authority:
     ) -> None:
         self._folder = folder
         self.ca = trustme.CA(parent_cert=parent_ca, organization_name=organization)
-        self.ca_file = folder / f"ca-{id(self)}.pem"
+        self.ca_file = folder / f"ca-{next(_NUMBERS)}.pem"
         self.ca.cert_pem.write_to_path(self.ca_file)
 
     def intermediate(self, organization: str = "Issuing CA Ltd") -> "Authority":
@@ -36,7 +38,8 @@ class Authority:
     def issue(self, *names: str, valid_from: dt.datetime = NOW - DAY, valid_to: dt.datetime = NOW + DAY) -> KeyPair:
         """Issue a certificate for host names or addresses."""
         leaf = self.ca.issue_cert(*names, not_before=valid_from, not_after=valid_to)
-        chain, key = self._folder / f"chain-{id(leaf)}.pem", self._folder / f"key-{id(leaf)}.pem"
+        number = next(_NUMBERS)  # not the object's id: the next one's may be the same
+        chain, key = self._folder / f"chain-{number}.pem", self._folder / f"key-{number}.pem"
         leaf.private_key_pem.write_to_path(key)
         chain.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
         return KeyPair(chain=chain, key=key)
