@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from checks.connlog.model import LogSource, LogUnreadableError, RawLine
 from checks.connlog.parser import LogParser
+from checks.model import Json
 from checks.net.errors import NetError
 from checks.net.text import printable
 from checks.runtime.model import LogPlace
@@ -21,6 +22,7 @@ from daemon.vantage.watch import ConnectorWatch
 log = logging.getLogger("connector_health.log")
 
 CURSOR_KEY = "log:cursor"
+BOOK_KEY = "log:book"  # what the lines before the cursor said and still holds
 RETRY_S = 60.0  # a permission or a log driver that lacks does not come back by itself
 BACKOFF_S = (1.0, 2.0, 5.0, 15.0, 30.0)  # a connection that broke: the engine may be starting anew
 QUIET_S = 0.3  # a log that says nothing for so long has been read to its end
@@ -57,6 +59,8 @@ class LogWatch:
         self._make_source = make_source
         self._parser = LogParser(None)
         self._failures = 0
+        self._kept: Json = None
+        self._restored = ""
 
     async def run(self) -> NoReturn:
         """Follow the log until cancelled, wherever the Connector goes."""
@@ -104,7 +108,10 @@ class LogWatch:
         sighting = self._watch.sighting
         since = sighting.started_at if sighting is not None else None
         self._insight.reading()
-        batches = source.follow(self._cursor(place), since)
+        cursor = self._cursor(place)
+        if cursor is not None:
+            self._restore(place)
+        batches = source.follow(cursor, since)
         try:
             async for batch in batches:
                 self._failures = 0
@@ -128,7 +135,24 @@ class LogWatch:
             self._insight.note(events, lines=len(lines), at=lines[-1].at)
             # At once: who is cancelled here reads on from here, and counts nothing twice.
             self._memory.remember(CURSOR_KEY, {"place": place.id, "cursor": lines[-1].cursor})
+            if events:
+                self._keep(place)
             await asyncio.sleep(0)  # the probes have their turn
+
+    def _keep(self, place: LogPlace) -> None:
+        standing = {"place": place.id, "book": self._insight.book.standing()}
+        if standing != self._kept:
+            self._kept = standing
+            self._memory.remember(BOOK_KEY, standing)
+
+    def _restore(self, place: LogPlace) -> None:
+        """Once for each place: what held when an earlier process of ours had read as far as we go on from."""
+        if self._restored == place.id:
+            return
+        self._restored = place.id
+        held = self._memory.recall(BOOK_KEY)
+        if isinstance(held, dict) and held.get("place") == place.id:
+            self._insight.book.restore(held.get("book"))
 
     def _cursor(self, place: LogPlace) -> str | None:
         held = self._memory.recall(CURSOR_KEY)

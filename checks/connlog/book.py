@@ -1,8 +1,11 @@
 """The log book: what the Connector's log told so far, in bounded numbers, and a summary of it at any moment."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from checks.connlog.capability import Seen, capability
 from checks.connlog.failing import FailingTargets
@@ -19,8 +22,11 @@ from checks.connlog.model import (
 )
 from checks.connlog.summary import CauseCount, LogSummary
 from checks.connlog.token_error import TokenError
-from checks.net.endpoint import Endpoint
+from checks.model import Json
+from checks.net.endpoint import Endpoint, parse_endpoint
 from checks.net.text import printable
+
+_T = TypeVar("_T")
 
 ALL = "all"
 _DNS_PORT = 53
@@ -135,10 +141,46 @@ class LogBook:
             capability=capability(self._environment, readable=not self._problem, seen=seen),
         )
 
+    def standing(self) -> Json:
+        """Return what holds until the log says otherwise (state, token error, nameservers), for after our own restart.
+
+        Who goes on reading where it was would know nothing of it: the Connector says such things once.
+        """
+        token, state = self._token, self._state
+        return {
+            "state": None if state is None else [state.value, *self._state_span],
+            "token": None if token.cause is None else [token.cause.value, token.since, token.last_at],
+            "down": {name: list(span) for name, span in self._nameservers_down.items()},
+        }
+
+    def restore(self, held: Json) -> None:
+        """Take what `standing` returned in an earlier run; call `process_started` before, for it may be over since.
+
+        What is of another shape (the file may be anything) is passed over.
+        """
+        if not isinstance(held, Mapping):
+            return
+        for state, since, last_at in _told(held.get("state"), LogState):
+            self._hold_state(state, since)
+            self._hold_state(state, last_at)
+        for cause, since, last_at in _told(held.get("token"), LogCause):  # after the state: Online would end it
+            for at in (since, last_at):
+                if at >= self._started_at:
+                    self._token.note(cause, at)
+        down = held.get("down")
+        for name, span in islice(down.items() if isinstance(down, Mapping) else (), MAX_NAMESERVERS):
+            for nameserver, since, last_at in _told([name, *span] if isinstance(span, list) else None, _nameserver):
+                self._hold_nameserver(nameserver, since)
+                self._hold_nameserver(nameserver, last_at)
+
     def _note_state(self, state: LogState, at: float) -> None:
+        if at >= self._started_at:
+            self._seen_at["states"] = at
+        self._hold_state(state, at)
+
+    def _hold_state(self, state: LogState, at: float) -> None:
         if at < self._started_at:
             return
-        self._seen_at["states"] = at
         # The time of a state is when it began: the same one said again is the same one.
         self._state_span = _Span(self._state_span.since if state is self._state else at, at)
         self._state = state
@@ -157,15 +199,18 @@ class LogBook:
     def _note_nameserver(self, nameserver: Endpoint | None, at: float, *, up: bool) -> None:
         if not up:
             self._note_cause(LogCause.NAMESERVER_FAILED if nameserver else LogCause.ALL_NAMESERVERS_FAILED, at)
+            self._hold_nameserver(nameserver, at)
+        elif at >= self._started_at:
+            # One that is back is enough: then not all of them have failed.
+            self._nameservers_down.pop(nameserver.short(_DNS_PORT) if nameserver else ALL, None)
+            self._nameservers_down.pop(ALL, None)
+
+    def _hold_nameserver(self, nameserver: Endpoint | None, at: float) -> None:
         if at < self._started_at:
             return
         down = self._nameservers_down
         name = nameserver.short(_DNS_PORT) if nameserver else ALL
-        if up:
-            # One that is back is enough: then not all of them have failed.
-            down.pop(name, None)
-            down.pop(ALL, None)
-        elif name in down:
+        if name in down:
             down[name] = _Span(down[name].since, at)
         else:
             if len(down) >= MAX_NAMESERVERS:
@@ -190,3 +235,24 @@ class LogBook:
 
 def _target(address: str, port: int | None) -> str:
     return address if port is None else str(Endpoint(address, port))
+
+
+def _told(held: Json, read: Callable[[str], _T]) -> Iterator[tuple[_T, float, float]]:
+    """Yield what a remembered [word, since, last_at] says, `read` making sense of the word; nothing if it is none."""
+    if not isinstance(held, list) or len(held) != 3:
+        return
+    word, *times = held
+    since, last_at = (float(at) if isinstance(at, int | float) and math.isfinite(at) else math.nan for at in times)
+    if isinstance(word, str) and since <= last_at:
+        with contextlib.suppress(ValueError):
+            yield read(word), since, last_at
+
+
+def _nameserver(name: str) -> Endpoint | None:
+    """Return the nameserver of a name in the book; None: all of them. Raises: ValueError."""
+    if name == ALL:
+        return None
+    endpoint = parse_endpoint(name, _DNS_PORT)
+    if not endpoint.literal:
+        raise ValueError(name)
+    return endpoint

@@ -16,7 +16,7 @@ class TokenError:
     def __init__(self) -> None:
         self.cause: LogCause | None = None
         self.since: float | None = None
-        self._last_at = 0.0
+        self.last_at = 0.0
 
     def note(self, cause: LogCause, at: float) -> None:
         """Take an error of the log; those that are not about tokens are passed over."""
@@ -26,7 +26,7 @@ class TokenError:
             return
         if self.cause is not cause:
             self.cause, self.since = cause, at
-        self._last_at = at
+        self.last_at = at
 
     def online(self) -> None:
         """Take the state Online."""
@@ -35,14 +35,14 @@ class TokenError:
 
     def established(self, at: float) -> None:
         """Take a user connection established at `at`."""
-        if self.cause is LogCause.TOKEN_INVALID and at - self._last_at >= PROOF_S:
+        if self.cause is LogCause.TOKEN_INVALID and at - self.last_at >= PROOF_S:
             self._clear()
 
     def process_started(self, at: float) -> None:
         """Take that the Connector's process was started anew at `at`; what it said after that stays."""
         if self.since is None:
             return
-        if self._last_at < at:
+        if self.last_at < at:
             self._clear()
         else:
             self.since = max(self.since, at)

@@ -1,16 +1,17 @@
 """Following the Connector's log: over restarts, broken connections and logs that can't be read, and none twice."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from checks.connlog.model import ConnectionKind, LogState, LogUnreadableError
+from checks.connlog.model import ConnectionKind, LogCause, LogState, LogUnreadableError
 from checks.model import Json, Reason
 from checks.net.errors import NetError
 from checks.runtime.model import Sighting
-from daemon.logwatch import CURSOR_KEY, LINES_AT_ONCE, RETRY_S
+from daemon.logwatch import BOOK_KEY, CURSOR_KEY, LINES_AT_ONCE, RETRY_S
 from tests.support.cancel import check_cancellation
 from tests.support.played_log import LOGGED, PLACE, Rig, Source, Step, line
 from tests.support.sightings import NOW, RUNNING, STARTED_AT
@@ -102,6 +103,61 @@ async def test_follows_the_connector_into_another_container() -> None:
         assert (second.token, second.state) == (None, LogState.ONLINE)
     assert [place for place, _, _ in source.asked] == ["container-1", "container-2"]
     assert source.closed == 2
+
+
+GONE = "[WARN] [libsdwan] [controller] operator(): failed to get SD: Gone, code 410"
+DOWN = "[msg] Nameserver 10.0.0.2:53 has failed: request timed out."
+
+
+async def test_what_still_holds_outlives_our_own_restart() -> None:
+    """A Connector says once that its token is gone: who goes on reading after that line must know it all the same."""
+    first = Rig(Source([[line("[INFO] [connector] State: Error", 1), line(GONE, 2), line(DOWN, 3)]]))
+    async with first.running():
+        await first.source.silent.wait()
+        before = first.insight.log()
+    second = Rig(Source([]))
+    second.held.update(json.loads(json.dumps(first.held)))
+    async with second.running():
+        await second.source.silent.wait()
+        after = second.insight.log()
+    assert before is not None
+    assert after is not None
+    for told in ("state", "state_at", "token", "token_at", "nameservers_down"):
+        assert getattr(after, told) == getattr(before, told)
+    assert (after.token, after.lines, dict(after.causes)) == (LogCause.TOKEN_GONE, 0, {}), "held, and not counted again"
+
+
+async def test_what_an_earlier_process_of_the_connector_said_is_over_after_our_restart() -> None:
+    """A Connector that was started anew while we were away has nothing to do with what the one before it said."""
+    first = Rig(Source([[line(GONE, 2), line(DOWN, 3)]]))
+    async with first.running():
+        await first.source.silent.wait()
+    second = Rig(Source([]), replace(LOGGED, id="b" * 12, started_at=NOW - 10))
+    second.held.update(first.held)
+    async with second.running():
+        await second.source.silent.wait()
+        after = second.insight.log()
+    assert after is not None
+    assert (after.token, after.state, dict(after.nameservers_down)) == (None, None, {})
+
+
+@pytest.mark.parametrize(
+    "book",
+    [
+        None, 7, "x", [], {"state": ["online"]}, {"state": ["no such", 1, 2]}, {"state": ["online", "1", None]},
+        {"token": ["token_gone", 2.0, 1.0]}, {"token": ["token_gone", float("inf"), float("inf")]}, {"token": {}},
+        {"down": {"alice@example.com": [1, 2], "10.0.0.2": 3}}, {"down": [1]}, {"down": {"a.test": [NOW, NOW]}},
+    ],
+)  # fmt: skip
+async def test_a_remembered_book_may_be_anything(book: Json) -> None:
+    """What a file of ours holds is checked like everything else that comes from outside."""
+    rig = Rig(Source([]), held={"place": "container-1", "cursor": "7"})
+    rig.held[BOOK_KEY] = {"place": "container-1", "book": book}
+    async with rig.running():
+        await rig.source.silent.wait()
+        summary = rig.insight.log()
+    assert summary is not None
+    assert (summary.token, summary.state, dict(summary.nameservers_down)) == (None, None, {})
 
 
 async def test_a_log_that_has_no_reader_says_why() -> None:

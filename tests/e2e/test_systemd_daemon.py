@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.netns import entered
-from tests.support.process import Process, daemon
+from tests.support.process import END_S, Process, daemon
 from tests.support.systemd_lab import REPOSITORY, SystemdLab, systemd_lab
 
 UNIT = "twingate-connector.service"
@@ -65,8 +66,20 @@ def watched(lab: SystemdLab, folder: Path) -> Iterator[Process]:
     with daemon(
         config, before=before, dial=lambda: entered(Path(f"/proc/{lab.pid}/ns/net")), seen_as=f"/run/{folder.name}.yaml"
     ) as process:
-        process.until_ready()
-        yield process
+        try:
+            process.until_ready()
+            yield process
+        finally:
+            stop(process)
+
+
+def stop(process: Process) -> None:
+    """End the daemon in good order: it is the child of the command that entered the container's processes."""
+    pid = process.popen.pid
+    with contextlib.suppress(OSError):  # it has ended
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGTERM)
+    assert process.popen.wait(END_S) == 0, process.log
 
 
 def order(lab: SystemdLab, *orders: str) -> None:
@@ -128,7 +141,8 @@ def test_restart_loop(lab: SystemdLab, tmp_path: Path) -> None:
 def test_rotation_vacuum_and_our_own_restart(lab: SystemdLab, tmp_path: Path) -> None:
     """Journal files that rotate and vanish cost no line; started again we go on where we were, without a repetition."""
     with watched(lab, tmp_path) as process:
-        process.until(lambda: process.status()["connector_log"], "read the journal")
+        order(lab, "say [INFO] [connector] State: Online")
+        process.until(lambda: (process.status()["connector_log"] or {}).get("state") == "online", "read the journal")
         order(lab, failure("a.test"))
         process.until(lambda: counted(process) == 1, "counted the first")
         lab.run("journalctl --rotate")
@@ -138,10 +152,10 @@ def test_rotation_vacuum_and_our_own_restart(lab: SystemdLab, tmp_path: Path) ->
         lab.run("journalctl --vacuum-files=1")
         order(lab, failure("c.test"))
         process.until(lambda: counted(process) == 3, "counted the third, after the vacuum")
-        process.end()
     order(lab, failure("d.test"), failure("e.test"))
     with watched(lab, tmp_path) as process:
         process.until(lambda: counted(process) >= 2, "read what came while it was away")
         order(lab, failure("f.test"))
         process.until(lambda: counted(process) >= 3, "counted the next")
         assert counted(process) == 3
+        assert process.status()["connector_log"]["state"] == "online", "said before our restart, and still true"

@@ -60,6 +60,7 @@ class Rig:
     """A watch on a Connector, what its log tells, and what is remembered."""
 
     def __init__(self, source: Source, *sightings: object, held: Json = None) -> None:
+        self.source = source
         self.held: dict[str, Json] = {CURSOR_KEY: held}
         config = parse_config(b"connector: {name: t, runtime: docker, vantage: host}\n", "test.yaml").config
 
