@@ -3,33 +3,17 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-
-import pytest
 
 from checks.connector import ConnectorSpec, new_memory, probe
 from checks.model import Outcome, Reason, Status
 from checks.net.seat import Context, Seat
 from checks.net.text import printable_json
 from checks.runtime.docker import DockerRuntime
-from tests.support.dockerd import DockerHost, dockerd
+from tests.support.dockerd import DockerHost
 from tests.support.fakes import FakeResolver
 from tests.support.servers import free_port
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[DockerHost]:
-    """Run one dockerd for all tests here."""
-    with dockerd() as host:
-        yield host
-
-
-@pytest.fixture
-def docker(engine: DockerHost) -> Iterator[DockerHost]:
-    """Leave no container behind."""
-    yield engine
-    engine.remove()
 
 
 class Watcher:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
@@ -12,24 +12,10 @@ from checks.connlog.model import LogUnreadableError, RawLine
 from checks.net.errors import NetError
 from checks.runtime.docker_log import MAX_LINES, DockerLog
 from tests.support.cancel import check_cancellation
-from tests.support.dockerd import DockerHost, dockerd
+from tests.support.dockerd import DockerHost
 
 DRIVERS = pytest.mark.parametrize("driver", ["json-file", "local"])
 FILE = "/tmp/lines"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[DockerHost]:
-    """One dockerd for this module."""
-    with dockerd() as host:
-        yield host
-
-
-@pytest.fixture
-def docker(engine: DockerHost) -> Iterator[DockerHost]:
-    """The module's dockerd, without containers."""
-    yield engine
-    engine.remove()
 
 
 @pytest.fixture

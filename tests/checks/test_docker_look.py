@@ -1,6 +1,5 @@
 """The Connector in a real Docker: found, and described with all that Docker knows of it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,22 +8,13 @@ from checks.model import Reason
 from checks.runtime.docker import DockerRuntime
 from checks.runtime.model import AmbiguousError
 from tests.support.docker_watch import look, now, until, watching
-from tests.support.dockerd import DockerHost, dockerd
+from tests.support.dockerd import DockerHost
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[DockerHost]:
-    """One dockerd for this module."""
-    with dockerd() as host:
-        host.import_image("registry.example.com:5000/mirror/twingate/connector:1.79.0", changes=['CMD ["/connectord"]'])
-        yield host
-
-
-@pytest.fixture
-def docker(engine: DockerHost) -> Iterator[DockerHost]:
-    """The module's dockerd, without containers."""
-    yield engine
-    engine.remove()
+@pytest.fixture(autouse=True, scope="module")
+def mirrored(engine: DockerHost) -> None:
+    """The image also under the name of a mirror."""
+    engine.import_image("registry.example.com:5000/mirror/twingate/connector:1.79.0", changes=['CMD ["/connectord"]'])
 
 
 async def test_running(docker: DockerHost) -> None:

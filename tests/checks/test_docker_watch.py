@@ -8,25 +8,10 @@ import threading
 from collections.abc import Iterator
 
 import msgspec
-import pytest
 
 from checks.model import Reason
 from tests.support.docker_watch import until, watching
-from tests.support.dockerd import DockerHost, dockerd
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[DockerHost]:
-    """One dockerd for this module."""
-    with dockerd() as host:
-        yield host
-
-
-@pytest.fixture
-def docker(engine: DockerHost) -> Iterator[DockerHost]:
-    """The module's dockerd, without containers."""
-    yield engine
-    engine.remove()
+from tests.support.dockerd import DockerHost
 
 
 async def test_recreated_under_its_name(docker: DockerHost) -> None:
