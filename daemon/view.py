@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 
+from daemon.alert import NO_ALERTS, Alerts, Delivery
 from daemon.board import Board, Histogram
+from daemon.causes import NO_DIAGNOSIS, Change, Diagnosis
 from daemon.config.schema import Config
 from daemon.jobs import SECOND_SEAT
 from daemon.observed import Observed
 from daemon.plan import Plan
+from daemon.state import State, TargetState
 
 __all__ = ["NOTHING_OBSERVED", "SECOND_SEAT", "EngineFigures", "View"]
 
@@ -51,6 +54,15 @@ class View:
     board: Board
     engine: EngineFigures
     observed: Observed = NOTHING_OBSERVED
+    diagnosis: Diagnosis = NO_DIAGNOSIS
+    alerts: Alerts = NO_ALERTS
+    deliveries: tuple[Delivery, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+    def state_of(self, row: TargetState) -> State:
+        """Return a row's state as it is shown: what a cause explains is suppressed, however surely it fails."""
+        bad = row.state in (State.FAILING, State.PENDING, State.RECOVERING)
+        return State.SUPPRESSED if bad and row.id in self.diagnosis.explained else row.state
 
     @property
     def now(self) -> float:

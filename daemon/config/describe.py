@@ -96,6 +96,7 @@ KEYS: dict[str, str] = {
     "alerting.external_labels": "Labels of every pushed alert: the same as Prometheus' external labels.",
     "alerting.resend": "How often an alert that fires is pushed again.",
     "alerting.heartbeat_url_file": "File with a URL that is asked while all is well.",
+    "alerting.runbooks": "Where the pages about alerts are: what stands before /ALERT.md in `runbook_url`.",
     "alerting.after": "How long each alert waits before it fires; 0 is allowed.",
     "metrics": "How much of each Resource is exported.",
     "metrics.detail": "auto: all up to 2,000 targets, then failing.",

@@ -9,8 +9,6 @@ from daemon.config.rules import node_at
 from daemon.config.schema import Config, Probing
 
 NOT_YET: dict[Path, str] = {
-    ("alerting", "alertmanagers"): "nothing is sent to an Alertmanager",
-    ("alerting", "heartbeat_url_file"): "no heartbeat is sent",
     ("web", "config_file"): "`healthctl run` refuses to start with it, rather than serve without TLS or authentication",
 }
 """Keys that are understood and have no effect in this version, and what that means."""

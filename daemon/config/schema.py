@@ -232,6 +232,7 @@ class Alerting(Section, frozen=True, kw_only=True):
     external_labels: dict[AlertLabel, Text] = {}
     resend: Duration = 60.0
     heartbeat_url_file: File | None = None
+    runbooks: Text = "docs/runbooks"
     after: dict[Alert, Delay] = {}
 
 
