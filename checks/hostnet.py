@@ -68,7 +68,7 @@ def parse_routes(text: str) -> tuple[Route, ...]:
             flags, metric = int(fields[3], 16), int(fields[6])
             network = ipaddress.IPv4Network((_ipv4(fields[1]), str(ipaddress.IPv4Address(_ipv4(fields[7])))))
             gateway = ipaddress.IPv4Address(_ipv4(fields[2]))
-        except ValueError:
+        except (ValueError, struct.error):
             continue
         if flags & RTF_UP and not flags & RTF_REJECT:
             shown = "" if int(gateway) == 0 else str(gateway)

@@ -1,14 +1,16 @@
 """One configuration at work: schedule → runner → board. Replaced piece by piece when the configuration changes."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NoReturn
 from zlib import crc32
 
-from checks.model import CheckName, Reason, Status
+from checks.model import CheckName, Status
 from daemon.board import Board
+from daemon.changes.network import NO_DIFFERENCE, Difference
 from daemon.config.schema import Config, Schedule
 from daemon.insight import Insight, Memory
 from daemon.jobs import Job, Result
@@ -16,8 +18,9 @@ from daemon.known import CONNECTOR_ROW, Known
 from daemon.limits import concurrency, raise_fd_limit
 from daemon.looplag import LoopLag
 from daemon.plan import Plan
+from daemon.rechecks import Rechecks
 from daemon.runner import STARVED_LAG_S, Runner
-from daemon.scheduler import TICK_S, Limits, RunKind, Scheduler
+from daemon.scheduler import Limits, RunKind, Scheduler
 from daemon.state import Policy, State, Transition
 from daemon.targets import enabled_checks, make_plan
 from daemon.vantage.orphan import Orphans
@@ -25,7 +28,6 @@ from daemon.vantage.watch import ConnectorWatch
 
 log = logging.getLogger("connector_health.engine")
 
-_UNSETTLED = frozenset({State.PENDING, State.RECOVERING})
 _UNHURRIED = frozenset(
     {CheckName.CLOCK, CheckName.PROVIDER}
 )  # never asked again at once, and after a reload no sooner than usual: public servers
@@ -56,8 +58,7 @@ class Engine:
         self.watch = watch or ConnectorWatch(config)
         self.insight = Insight(config, board.wall_clock, self._recheck, memory or Memory())
         self._learned = self.insight.learning.version
-        self._asked_again: set[str] = set()
-        self._connector_at = float("-inf")  # the last look, or the one that was asked for
+        self._ended = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
         self._orphans = Orphans()
         self.config = config
@@ -79,6 +80,7 @@ class Engine:
         )
         self.runner = Runner(self.watch.seats, frozenset(), known, lag.between)
         self.scheduler = Scheduler(self._run, self._limits(config.schedule))
+        self.rechecks = Rechecks(self.scheduler, board, self._clock)
         self.load(config)
 
     def load(self, config: Config) -> None:
@@ -101,13 +103,13 @@ class Engine:
             self.scheduler.confirm(CONNECTOR_ROW, 0.0)
         self.config, self.plan = config, plan
         self.insight.truth.load(config, plan)
-        self._asked_again &= {job.id for job in plan.jobs}
         self._asked = frozenset(job.check for job in plan.jobs if job.fixed is None)
         confirm = config.schedule.confirm
         self.board.policy = Policy(failures=confirm.failures, successes=confirm.successes)
         self.board.load(plan.jobs)
-        jobs = (replace(job, confirmable=False) if job.check in _UNHURRIED else job for job in plan.jobs)
+        jobs = [replace(job, confirmable=False) if job.check in _UNHURRIED else job for job in plan.jobs]
         self.scheduler.update(jobs, self._limits(config.schedule))
+        self.rechecks.load(jobs, config.schedule)
         self._latch()
 
     @property
@@ -139,7 +141,7 @@ class Engine:
 
     async def _run(self, job: Job, kind: RunKind) -> None:
         confirming = kind is RunKind.CONFIRM
-        self._asked_again.discard(job.id)
+        self.rechecks.began(job.id)
         results = await self.runner.run(job, thorough=confirming or self._thorough(job), confirming=confirming)
         results = self._orphans.judged(results, shared=self.watch.shared)
         transitions = self.board.record(results)
@@ -147,13 +149,7 @@ class Engine:
         self._observe(results, transitions)
         if job.check is CheckName.CONNECTOR:
             self._connector_was_seen()
-        elif any(_away(result) for result in results):
-            self._ask_for_connector()
-        if any(self._unsettled(result.id) for result in results if not result.second):
-            self.scheduler.confirm(job.id, self.config.schedule.confirm.interval)
-        if job.id in self._asked_again:
-            # A user failed while it ran: it began too early to tell. It has to end before it can be asked again.
-            self.scheduler.confirm(job.id, TICK_S)
+        self.rechecks.ended(job, results, transitions)
         self._latch()
 
     async def learn(self) -> NoReturn:
@@ -168,29 +164,37 @@ class Engine:
                 rested_at = began + (PLAN_REST + 1) * (self._clock() - began)
 
     async def follow(self) -> NoReturn:
-        """Where the Connector's own check is switched off, look as often as it would: its seat and log move with it."""
+        """Where the Connector's own check is switched off, look when it would: its seat and log move with it."""
         while True:
-            await asyncio.sleep(self.config.schedule.intervals.connector)
+            self._ended.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.config.schedule.intervals.connector):
+                    await self._ended.wait()
             if CheckName.CONNECTOR not in self._asked:
                 await self.watch.look()
                 self._connector_was_seen()
 
-    def _ask_for_connector(self) -> None:
-        """Have its own row not lag behind; but each of 800 Resources asks for that in every interval."""
-        now = self._clock()
-        if self._connector_at <= now:
-            self._connector_at = max(now, self._connector_at + self.config.schedule.confirm.interval)
-            self.scheduler.confirm(CONNECTOR_ROW, self._connector_at - now)
+    def network_changed(self, difference: Difference = NO_DIFFERENCE, *, outward: bool = True) -> None:
+        """Links, addresses or routes changed: ask at once what that may break, or mend."""
+        self.rechecks.network_changed(difference, outward=outward)
+
+    def nameservers_changed(self) -> None:
+        """Other nameservers are in use: ask them and the names at once."""
+        self.rechecks.nameservers_changed()
+
+    def connector_ended(self) -> None:
+        """The Connector's process has ended: look at once."""
+        self._ended.set()
+        self.rechecks.connector_ended()
 
     def _connector_was_seen(self) -> None:
-        self._connector_at = self._clock()
+        self.rechecks.looked_at(CONNECTOR_ROW)
         self.runner.take(self.watch.seats)
         if self.watch.sighting is not None:
             self.insight.note_sighting(self.watch.sighting)
 
     def _recheck(self, job_id: str) -> None:
-        self._asked_again.add(job_id)
-        self.scheduler.confirm(job_id, 0.0)
+        self.rechecks.at_once(job_id)
 
     def _latch(self) -> None:
         """Be ready once each check has reported, and for ever after; with nothing to ask that is at once."""
@@ -204,10 +208,6 @@ class Engine:
         run = self._runs.get(job.id, crc32(job.id.encode()))
         self._runs[job.id] = run + 1
         return run % every == 0
-
-    def _unsettled(self, row_id: str) -> bool:
-        row = self.board.rows.get(row_id)
-        return row is not None and row.state in _UNSETTLED
 
     def _latest(self, row_id: str) -> Result | None:
         """Return what to stand on: the last verdict, while it is fresh."""
@@ -233,9 +233,3 @@ class Engine:
         for row in (row for row in self.board.rows.values() if not row.result.second):
             counts[row.result.outcome.status] = counts.get(row.result.outcome.status, 0) + 1
         return counts
-
-
-def _away(result: Result) -> bool:
-    """Tell whether this result found the Connector gone, or just back."""
-    outcome = result.outcome
-    return outcome.reason is Reason.NOT_RUNNING or outcome.facts.get("parent") == CONNECTOR_ROW

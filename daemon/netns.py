@@ -25,7 +25,7 @@ from daemon.netns_target import READ, Refusal, arguments, mark, state
 MAX_REQUEST, MAX_CLIENTS, MAX_FILE = 256, 8, 1 << 16
 LOOK_AGAIN_S, STUCK_S = 0.2, 10  # between searches, however many ask; a request that hangs in the kernel ends us
 SOCKETS = [[f, k] for f in (socket.AF_INET, socket.AF_INET6) for k in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
-FILES, TABLES = ("resolv.conf", "hosts", "hostname"), ("route", "ipv6_route", "if_inet6", "dev")
+FILES, TABLES = ("resolv.conf", "hosts", "hostname"), ("route", "ipv6_route", "if_inet6", "dev", "arp")
 PSEUDO = (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270)  # proc, sysfs, cgroup: "regular" files that tell of processes
 NEEDED = 1 << 21 | 1 << 19 | 1 << 2  # CAP_SYS_ADMIN for setns; CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for /proc/PID
 PLACE, CLONE_NEWNET = os.O_PATH | os.O_CLOEXEC, 0x40000000

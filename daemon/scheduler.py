@@ -83,14 +83,16 @@ class Scheduler:
     def confirm(self, job_id: str, after_s: float) -> None:
         """Run a job once more in `after_s` seconds, outside its slots.
 
-        Nothing happens when the job is gone or not confirmable, when one is already coming, or when by then the job
-        runs or has run anyway. The limits hold for it too.
+        Nothing happens when the job is gone or not confirmable, when one is already coming by then, or when by then
+        the job runs or has run anyway. One that was to come later comes now. The limits hold for it too.
         """
-        entry = self._entries.get(job_id)
-        if entry is None or not entry.wanted or not entry.job.confirmable or entry.confirm_at is not None:
+        entry, when = self._entries.get(job_id), self._loop.time() + after_s
+        if entry is None or not entry.wanted or not entry.job.confirmable:
             return
-        entry.confirm_at = self._loop.time() + after_s
-        self._alarm(entry.confirm_at, entry, RunKind.CONFIRM)
+        if entry.confirm_at is not None and entry.confirm_at <= when:
+            return
+        entry.confirm_at = when
+        self._alarm(when, entry, RunKind.CONFIRM)
         self._wake.set()
 
     async def run(self) -> NoReturn:

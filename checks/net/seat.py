@@ -18,7 +18,7 @@ SocketFactory = Callable[[int, int], socket.socket]
 
 
 NetReader = Callable[[str], str]
-"""Returns the text of /proc/net/NAME (`route`, `ipv6_route`, `if_inet6`, `dev`) of this seat. Raises: OSError."""
+"""Returns the text of /proc/net/NAME (`route`, `ipv6_route`, `if_inet6`, `dev`, `arp`) of a seat. Raises: OSError."""
 
 MAX_NET_BYTES = 1 << 20  # a host with 10,000 routes; more is not looked at
 
