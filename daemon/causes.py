@@ -60,6 +60,7 @@ class Cause:
     - `changed`: what changed shortly before, nearest first.
     - `alert` carries it to people, with `labels` as its identity (resource, address, port | nameserver | endpoint);
       None: no alert does.
+    - `runbook`: address of the page that tells more, as configured (`alerting.runbooks`).
     """
 
     code: str
@@ -77,6 +78,7 @@ class Cause:
     changed: tuple[Change, ...] = ()
     alert: str | None = None
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    runbook: str = ""
 
     @property
     def id(self) -> str:

@@ -1,0 +1,212 @@
+"""One row, read once: whether it fails for sure, what it shows of which address, and whom it follows.
+
+Every fact of a row comes from a check, but is read with suspicion all the same: another version may have written it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from checks.model import CheckName, Json, Outcome, Reason, Status
+from checks.net.endpoint import is_address, is_loopback, parse_endpoint
+from checks.tcp import TcpSpec
+from daemon.causes import Cause
+from daemon.jobs import Job, Result
+from daemon.known import CLOCK_ROW, CONNECTOR_ROW
+from daemon.state import State, TargetState
+
+NETWORK_REASONS = frozenset(
+    {Reason.TIMEOUT, Reason.UNREACHABLE, Reason.NO_ROUTE, Reason.ADDRESS_FAMILY_UNAVAILABLE}
+)  # nothing came back: what a network that is down looks like
+SHOWS_UP = frozenset(
+    {Reason.REFUSED, Reason.RESET, Reason.MALFORMED_ANSWER, Reason.SERVFAIL, Reason.QUERY_REFUSED}
+)  # bad, but somebody there said so
+DNS_PORT = 53
+NOTHING: tuple[str, ...] = ()
+_NO_REASONS: Mapping[str, str] = {}
+
+
+class Reading:
+    """What one row says.
+
+    - `outcome`: the last one that reached a verdict, held while later runs do not.
+    - `bad`: held failing, or critical and not yet confirmed; `certain`: held failing.
+    - `good`: the last run ended with a verdict other than critical. Whether it is fresh is asked elsewhere.
+    - `downs`: addresses from which nothing came back; `ups`: addresses that said something, whatever it was.
+      Loopback is in neither: no network lies between.
+    - `silent`: nothing came back from any address that failed: a network that is down would explain it.
+    - `unresolved`: it fails because its name has no address.
+    - `parent`: the row that tells why this one is not asked.
+    - `alone`: what was made of it last time, when nothing explained it: a row that did not change has the same cause.
+    """
+
+    __slots__ = (
+        "alone", "bad", "certain", "check", "downs", "good", "id", "outcome", "parent", "reason", "result", "row",
+        "silent", "unresolved", "ups",
+    )  # fmt: skip
+
+    def __init__(self, row: TargetState, job: Job | None) -> None:
+        result = row.result
+        outcome, status = result.outcome, result.outcome.status
+        self.row, self.id, self.result = row, row.id, result
+        self.check: CheckName = result.check
+        self.alone: Cause | None = None
+        conclusive = status is not Status.UNKNOWN and status is not Status.SKIPPED
+        self.parent = None if conclusive else _parent(result)
+        if not conclusive and row.judged is not None:
+            outcome = row.judged.outcome
+        self.outcome = outcome
+        self.reason: Reason | None = outcome.reason
+        self.certain = row.failing
+        self.bad = row.failing or (row.state is State.PENDING and status is Status.CRITICAL)
+        self.good = conclusive and status is not Status.CRITICAL
+        self.unresolved = self.silent = False
+        self.downs, self.ups = NOTHING, NOTHING
+        if self.bad or self.good:
+            self._read_addresses(job)
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """The Resources behind it."""
+        return self.result.resources
+
+    @property
+    def since(self) -> float:
+        """Since when it has been as it is, in Unix seconds: the first failing look, or the only one that is known."""
+        row = self.row
+        begin = row.held_since if row.failing else row.streak_since
+        if begin is None:
+            begin = (row.judged or row.result).started_at
+        return begin
+
+    @property
+    def warns(self) -> bool:
+        """Tell whether its last verdict is a warning."""
+        return self.outcome.status is Status.WARNING
+
+    def _read_addresses(self, job: Job | None) -> None:
+        match self.check:
+            case CheckName.TCP:
+                self._read_tcp(job)
+            case CheckName.RESOLVER:
+                self._read_nameserver()
+            case CheckName.CONTROL_PLANE:
+                self._read_control_plane()
+            case CheckName.RELAY:
+                self._read_relay()
+
+    def _read_tcp(self, job: Job | None) -> None:
+        facts = self.outcome.facts
+        if self.outcome.status is not Status.CRITICAL:
+            self.ups = away(texts(facts.get("accepted"))) + _speaking(reasons(facts.get("failed")))
+            return
+        self.unresolved = "name_failed" in facts
+        failed = reasons(facts.get("failed"))
+        if failed:
+            self._divide(failed)
+            if accepted := texts(facts.get("accepted")):
+                self.ups += away(accepted)
+        elif not self.unresolved and job is not None and isinstance(job.spec, TcpSpec) and is_address(job.spec.address):
+            self._divide({job.spec.address: str(self.reason)})
+
+    def _read_nameserver(self) -> None:
+        host = nameserver_host(self.result.target)
+        if host is None or is_loopback(host):
+            return
+        if self.outcome.status is Status.OK or "rcode" in self.outcome.facts:
+            self.ups = (host,)
+        else:
+            self._divide({host: str(self.reason)})
+
+    def _read_control_plane(self) -> None:
+        facts = self.outcome.facts
+        failed = reasons(facts.get("failed_addresses"))
+        self.unresolved = self.bad and "addresses" in facts and not facts["addresses"]
+        address = facts.get("address")
+        if self.outcome.status is not Status.CRITICAL and isinstance(address, str):
+            self.ups = away((address,))
+        elif failed:
+            if facts.get("failed_phase") in (None, "connect"):
+                self._divide(failed)
+            else:
+                self.ups = away(texts(facts.get("address")))
+
+    def _read_relay(self) -> None:
+        facts = self.outcome.facts
+        silent = reasons(facts.get("failed"))
+        addresses = texts(facts.get("addresses"))
+        self.unresolved = self.outcome.status is not Status.OK and "addresses" in facts and not addresses
+        if "connect_seconds" in self.outcome.measurements:
+            self.ups = away(a for a in addresses if a not in silent)
+        self._divide(silent)
+
+    def _divide(self, failed: Mapping[str, str]) -> None:
+        """Tell the addresses from which nothing came back from those that said something."""
+        if len(failed) == 1:  # nearly always, and made for thousands of rows
+            ((address, reason),) = failed.items()
+            if reason in NETWORK_REASONS:
+                self.downs = away((address,))
+                self.silent = bool(self.downs)
+            elif reason in SHOWS_UP:
+                self.ups += away((address,))
+            return
+        self.downs += away(a for a, reason in failed.items() if reason in NETWORK_REASONS)
+        self.ups += _speaking(failed)
+        self.silent = bool(self.downs) and all(reason in NETWORK_REASONS for reason in failed.values())
+
+
+def away(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Return the addresses that are not loopback: what is on this host itself is never explained by a network."""
+    return tuple(a for a in addresses if not a.startswith("127.") and a != "::1" and not is_mapped_loopback(a))
+
+
+def is_mapped_loopback(address: str) -> bool:
+    """Tell whether an IPv6 address stands for an IPv4 loopback address."""
+    return address.startswith("::ffff:127.")
+
+
+def reasons(value: Json) -> Mapping[str, str]:
+    """Return the reason by address in a fact that should hold them."""
+    if not isinstance(value, Mapping) or not value:
+        return _NO_REASONS
+    if all(type(reason) is str for reason in value.values()):
+        return value  # type: ignore[return-value]  # just seen
+    return {address: str(reason) for address, reason in value.items()}
+
+
+def _speaking(failed: Mapping[str, str]) -> tuple[str, ...]:
+    return away(a for a, reason in failed.items() if reason in SHOWS_UP) if failed else NOTHING
+
+
+def texts(value: Json) -> tuple[str, ...]:
+    """Return the texts in a fact that should be a list of them, or is a single one."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(v for v in value if isinstance(v, str)) if isinstance(value, tuple | list) else ()
+
+
+def nameserver_host(target: str) -> str | None:
+    """Return the address of a nameserver by the name of its row; None when it has none."""
+    try:
+        host = parse_endpoint(target, DNS_PORT).host
+    except ValueError:
+        return None
+    return host if is_address(host) else None
+
+
+def matrix_of(outcome: Outcome) -> Mapping[str, Mapping[str, Json]]:
+    """Return what each nameserver said of a name: its row's target → class, reason, evidence."""
+    matrix = outcome.facts.get("matrix")
+    if not isinstance(matrix, Mapping):
+        return {}
+    return {by: cell for by, cell in matrix.items() if isinstance(cell, Mapping) and isinstance(cell.get("class"), str)}
+
+
+def _parent(result: Result) -> str | None:
+    outcome = result.outcome
+    if outcome.reason is Reason.NOT_RUNNING and result.check is not CheckName.CONNECTOR:
+        return CONNECTOR_ROW
+    if outcome.reason is not Reason.DEPENDENCY_FAILED:
+        return None
+    parent = outcome.facts.get("parent")
+    if isinstance(parent, str):
+        return parent
+    return CLOCK_ROW if result.check is CheckName.CONTROL_PLANE else None
