@@ -75,6 +75,7 @@ class Board:
         self.jobs: Mapping[str, Job] = {}
         self.rows: dict[str, TargetState] = {}
         self.ever_up: set[str] = set()
+        self.version = 0
         self._clock = clock or wall_clock
         self._reasons = reasons
         self._seen: dict[str, float] = {}  # when each row was last recorded, on `clock`
@@ -135,6 +136,15 @@ class Board:
         age = self._clock() - self._seen.get(row.id, float("-inf"))
         return job.fixed is not None or age <= STALE_AFTER_INTERVALS * job.interval_s
 
+    def rows_of(self, job_id: str) -> tuple[TargetState, ...]:
+        """Return the rows that the last run of a job reported; none before its first."""
+        ids = self._several.get(job_id, (job_id,))
+        return tuple(self.rows[row_id] for row_id in ids if row_id in self.rows)
+
+    def age_s(self, row: TargetState) -> float:
+        """Return how many seconds ago a row was last recorded, on the clock that no step of the host's moves."""
+        return self._clock() - self._seen.get(row.id, float("-inf"))
+
     def _record_fixed(self, job: Job, outcome: Outcome) -> None:
         held = self.rows.get(job.id)
         if held is None or held.result.outcome != outcome:  # the same again is not a second look
@@ -171,10 +181,14 @@ class Board:
     def _forget(self, row_id: str) -> None:
         self.rows.pop(row_id, None)
         self._seen.pop(row_id, None)
+        self.version += 1
 
     def _advance(self, result: Result) -> Transition | None:
-        state, transition = advance(self.rows.get(result.id), result, self.policy)
+        held = self.rows.get(result.id)
+        state, transition = advance(held, result, self.policy)
         self.rows[result.id] = state
+        if transition is not None or held is None or not _fine(held) or not _fine(state):
+            self.version += 1
         self._seen[result.id] = self._clock()
         if result.accepted and not result.second:
             self.ever_up.add(result.id)
@@ -216,3 +230,8 @@ class Board:
         if held.state in (State.UNKNOWN, State.SUPPRESSED):
             state = "unknown"
         self.counters.target_seconds[state] += min(max(elapsed, 0.0), STALE_AFTER_INTERVALS * interval_s)
+
+
+def _fine(row: TargetState) -> bool:
+    """Tell whether a row is ok and nothing else: what such rows measure changes no diagnosis."""
+    return row.result.outcome.status is Status.OK and row.state is State.OK and not row.flapping

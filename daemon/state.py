@@ -3,6 +3,12 @@
 A critical result is a failure; ok and warning are successes. An unknown or skipped result freezes: the verdict held
 and the streak against it stay as they are; only what is displayed changes, and the next conclusive result goes on from
 there.
+
+Flapping is told by the method of Icinga: of the last 20 conclusive results, how many differ from the one before, the
+newest weighing half as much again as the oldest. A change is one from critical to not critical or back: a warning is a
+success here as everywhere. Flapping begins at 30 % and ends below 25 %, and only what was held to be failing within
+these 20 results flaps: single failures that were never confirmed trouble nobody.
+Source: Icinga 2 documentation, "Flapping".
 """
 
 from dataclasses import dataclass, replace
@@ -10,6 +16,12 @@ from enum import StrEnum
 
 from checks.model import Reason, Status
 from daemon.jobs import Result
+
+FLAP_RESULTS = 20  # Icinga's window
+FLAP_BEGINS, FLAP_ENDS = 30.0, 25.0  # percent, Icinga's defaults: the gap keeps the flag itself from flapping
+_WINDOW = (1 << FLAP_RESULTS) - 1
+_WEIGHTS = tuple(1.2 - 0.4 * age / (FLAP_RESULTS - 1) for age in range(FLAP_RESULTS))
+"""By age, the newest first: 1.2 down to 0.8, so that they sum up to the number of results."""
 
 
 class State(StrEnum):
@@ -50,6 +62,8 @@ class TargetState:
     - `judged` is the last conclusive result; None before the first.
     - `held_since` is the `since` of the verdict held; None before there was one.
     - `streak_since` is the first result of the streak; None when nothing speaks against the verdict held.
+    - `flap` is the flap value in percent, `flapping` what follows from it. `changes` and `failures` are the last 20
+      conclusive results as bits, the newest lowest: where the verdict changed, and where it was failing afterwards.
     """
 
     id: str
@@ -61,6 +75,10 @@ class TargetState:
     judged: Result | None
     held_since: float | None = None
     streak_since: float | None = None
+    flap: float = 0.0
+    flapping: bool = False
+    changes: int = 0
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +128,19 @@ def _judge(held: TargetState, result: Result, policy: Policy) -> TargetState:
         state, since = (State.PENDING if bad else State.RECOVERING), streak_since
     else:
         state, since = (State.FAILING if failing else State.OK), at if held_since is None else held_since
+    changed = held.judged is not None and bad is not (held.judged.outcome.status is Status.CRITICAL)
+    changes = (held.changes << 1 | changed) & _WINDOW
+    failures = (held.failures << 1 | (state is State.FAILING)) & _WINDOW
+    flap = flap_value(changes)
     return TargetState(
         id=held.id, result=result, state=state, failing=failing, streak=streak, since=since, judged=result,
-        held_since=held_since, streak_since=streak_since,
+        held_since=held_since, streak_since=streak_since, flap=flap, changes=changes, failures=failures,
+        flapping=failures != 0 and flap >= (FLAP_ENDS if held.flapping else FLAP_BEGINS),
     )  # fmt: skip
+
+
+def flap_value(changes: int) -> float:
+    """Return the weighted share of changes among the last 20 results, in percent; the newest is the lowest bit."""
+    if changes == 0:  # nearly all of them
+        return 0.0
+    return 100.0 * sum(_WEIGHTS[age] for age in range(FLAP_RESULTS) if changes >> age & 1) / FLAP_RESULTS

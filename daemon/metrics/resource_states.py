@@ -1,12 +1,12 @@
 """In which state each Resource is: every one is counted once, under the first state that applies."""
 
-import fnmatch
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
 from checks.model import CheckName, Reason, Status
-from daemon.config.schema import Maintenance, Resource
+from daemon.config.schema import Resource
+from daemon.maintenance import current_windows, in_maintenance
 from daemon.state import State, TargetState
 from daemon.view import SECOND_SEAT, View
 
@@ -15,7 +15,7 @@ class ResourceState(StrEnum):
     """The states, in the order in which they are tried.
 
     - `failing`: a name or port of it is held to be failing (recovering ones too); `pending`: it failed, unconfirmed.
-    - `unknown`: no verdict, or an old one, or none yet; `suppressed`: a cause elsewhere explains it.
+    - `unknown`: no verdict, or an old one, or none yet; `suppressed`: a cause elsewhere explains all that fails of it.
     - `ok`: all that was judged is as expected, and where ports are probed, a port was.
     - `never_up`: nothing of it has accepted a connection yet, and nobody wrote that it must.
     - `maintenance`: one of the first four, during an announced maintenance.
@@ -44,6 +44,7 @@ _HELD = {
     State.SUPPRESSED: ResourceState.SUPPRESSED,
     State.OK: ResourceState.OK,
 }
+_OK = ResourceState.OK
 _SKIPPED: Mapping[Reason | None, ResourceState] = {
     Reason.NOT_PROBEABLE: ResourceState.NOT_PROBEABLE,
     Reason.NOT_ALLOWED: ResourceState.NOT_PROBEABLE,
@@ -55,7 +56,7 @@ _SKIPPED: Mapping[Reason | None, ResourceState] = {
 
 def count_states(view: View, present: Callable[[TargetState], bool]) -> Counter[ResourceState]:
     """Count the effective Resources by state; `present` tells whether a row's verdict is not too old to be shown."""
-    rows = {row_id: row_state(row, present) for row_id, row in view.board.rows.items()}
+    rows = {row_id: row_state(row, present, view.state_of) for row_id, row in view.board.rows.items()}
     windows = current_windows(view.config.maintenance, view.now)
     counted: Counter[ResourceState] = Counter()
     for resource in view.plan.resources:
@@ -86,24 +87,13 @@ def resource_state(
     return ResourceState.MAINTENANCE if maintained and state in _EXCUSED else state
 
 
-def row_state(row: TargetState, present: Callable[[TargetState], bool]) -> ResourceState:
-    """Return what one row says of the Resources before it."""
+def row_state(
+    row: TargetState, present: Callable[[TargetState], bool], state_of: Callable[[TargetState], State]
+) -> ResourceState:
+    """Return what one row says of the Resources before it; `state_of` tells what a cause explains."""
     outcome = row.result.outcome
     if outcome.status is Status.SKIPPED:
         return _SKIPPED.get(outcome.reason, _HELD[row.state])
     if outcome.status is not Status.UNKNOWN and not present(row):
         return ResourceState.UNKNOWN  # the verdict is old: nobody knows any more
-    return _HELD[row.state]
-
-
-def current_windows(windows: Iterable[Maintenance], now: float) -> list[Maintenance]:
-    """Return the maintenance windows that are open at a Unix time; their end is not part of them."""
-    return [w for w in windows if w.start.timestamp() <= now < w.to.timestamp()]
-
-
-def in_maintenance(resource: Resource, windows: Iterable[Maintenance]) -> bool:
-    """Tell whether a window names this Resource or matches its address (`*` and `?`; case does not matter)."""
-    return any(
-        window.match == resource.name or fnmatch.fnmatchcase(resource.address.lower(), window.match.lower())
-        for window in windows
-    )
+    return _OK if row.state is State.OK else _HELD[state_of(row)]  # nearly all are ok: found out without a call
