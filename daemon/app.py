@@ -4,37 +4,42 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from checks.blocking import Blocking
 from checks.model import EXIT_CODES, Json, Status
-from checks.net.endpoint import Endpoint
 from checks.runtime.model import AmbiguousError
+from daemon.alert import NO_ALERTS
 from daemon.board import Board
+from daemon.causes import NO_DIAGNOSIS, ChangeKind
+from daemon.changes.ring import Changes
+from daemon.changes.watch import ChangeWatch
 from daemon.config.load import Loaded
 from daemon.config.notes import proxy_warnings
 from daemon.config.problems import ConfigError, Problem
 from daemon.engine import Engine
-from daemon.history import Spell
+from daemon.history import shown
 from daemon.identity import strict_name
 from daemon.insight import Memory
 from daemon.jobs import Result
+from daemon.judge import Judge, Surroundings
 from daemon.logwatch import LogWatch
 from daemon.looplag import LoopLag
-from daemon.moments import rfc3339
 from daemon.notify import Notifier
 from daemon.options import Options, load
+from daemon.push.push import Push
 from daemon.report import Reporter
+from daemon.scrapes import Scrapes
+from daemon.signals import handled
 from daemon.state import Policy, Transition
 from daemon.store import Store
-from daemon.telling import tell
+from daemon.telling import Teller
 from daemon.vantage.watch import ConnectorWatch
 from daemon.view import EngineFigures, View
-from daemon.web.server import Backend, WebError, WebServer
+from daemon.web.server import Backend, WebServer
 
-__all__ = ["App", "Options", "load", "run"]
+__all__ = ["App", "Options", "load"]
 
 log = logging.getLogger("connector_health.app")
 
@@ -77,6 +82,16 @@ class App:
         self._board = Board(policy, wall_clock, clock=asyncio.get_running_loop().time)
         self._engine: Engine | None = None
         self._config = config
+        self._changes = Changes(wall_clock)
+        self._teller = Teller(asyncio.get_running_loop().time)
+        self._scrapes = Scrapes(asyncio.get_running_loop().time)
+        self._push = Push(
+            identity=lambda: (self._name, self.engine.config.connector.remote_network),
+            wall_clock=wall_clock,
+            scraped_lately=self._scrapes.lately,
+            generator_url=lambda: self.engine.config.web.external_url,
+        )
+        self._judge: Judge | None = None
         self._tell(loaded)
 
     async def run(self) -> None:
@@ -90,6 +105,17 @@ class App:
         self._board.ever_up = self._store.ever_up  # one set: what the store reads later counts too
         memory = Memory(self._store.recall, self._store.remember)
         self._engine = engine = Engine(self._config, self._board, self._lag, self._heard, self._watch, memory)
+        change_watch = ChangeWatch(self._watch, self._changes, engine)
+        around = Surroundings(
+            network=lambda: change_watch.network_facts(self._watch.seats.first),
+            memory=memory,
+            save=self._store.flush,
+            publish=self._push.publish,
+            teller=self._teller,
+        )
+        self._judge = judge = Judge(self._config.alerting, self.view, around)
+        self._push.load(self._config.alerting)
+        judge.restore()
         connector_log = LogWatch(self._watch, engine.insight, memory)
         reporter = Reporter()
         backend = Backend(
@@ -97,12 +123,13 @@ class App:
             report=lambda view: reporter.report(view, self.engine.runner.enabled),
             history=self._history,
             reload=self.reload,
+            scraped=self._scrapes.note,
         )
         web = WebServer(self._config.web, backend)
         try:
             await web.start()
             await self.engine.look_around()
-            with self._signals():
+            with handled({signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self._reload_asked.set}):
                 async with asyncio.TaskGroup() as group:
                     roots: dict[str, Coroutine[Any, Any, object]] = {
                         "loop lag": self._lag.run(),
@@ -114,6 +141,9 @@ class App:
                         "Connector's log": connector_log.run(),
                         "learning": engine.learn(),
                         "Connector": engine.follow(),
+                        "changes": change_watch.run(),
+                        "judge": judge.run(),
+                        "push": self._push.run(),
                     }
                     tasks = [group.create_task(_eternal(name, task), name=name) for name, task in roots.items()]
                     self._notifier.ready()
@@ -125,6 +155,7 @@ class App:
             engine.insight.close()
             async with asyncio.TaskGroup() as closing:
                 closing.create_task(web.close())
+                closing.create_task(self._push.close())
                 closing.create_task(self._store.close())
                 closing.create_task(self._watch.close())
 
@@ -170,6 +201,10 @@ class App:
                 reloaded_at=self._reloaded_at,
             ),
             observed=engine.insight.observed(self._watch.sighting),
+            diagnosis=self._judge.diagnosis if self._judge else NO_DIAGNOSIS,
+            alerts=self._judge.alerts if self._judge else NO_ALERTS,
+            deliveries=self._push.deliveries,
+            changes=self._changes.recent(),
         )
 
     async def reload(self) -> str | None:
@@ -189,6 +224,10 @@ class App:
                     log.warning("%s: has changed, which takes effect only after a restart", section)
             self._tell(loaded)
             self.engine.load(loaded.config)
+            self._push.load(loaded.config.alerting)
+            if self._judge is not None:
+                self._judge.load(loaded.config.alerting)
+            self._changes.note(ChangeKind.CONFIG, "the configuration was loaded again")
             self._reload_ok, self._reloaded_at = True, self._wall_clock()
             log.info("configuration reloaded")
             return None
@@ -198,7 +237,7 @@ class App:
             self._store.note_result(result)
         for change in transitions:
             self._store.note_transition(change)
-            tell(change, self._board.rows.get(change.id))
+            self._teller.change(change, self._board.rows.get(change.id))
         if self._observe is not None:
             self._observe(results, transitions)
         if self.engine.orphaned and not self._stop.is_set():
@@ -222,7 +261,7 @@ class App:
     async def _history(self, row_id: str, limit: int) -> Sequence[Json] | None:
         if row_id not in self._board.rows:
             return None
-        return [_shown(spell) for spell in await self._store.history(row_id, limit)]
+        return [shown(spell) for spell in await self._store.history(row_id, limit)]
 
     async def _reload_on_signal(self) -> None:
         while True:
@@ -237,22 +276,6 @@ class App:
             self._notifier.status(", ".join(words) or "starting")
             await asyncio.sleep(STATUS_LINE_S)
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        handlers = {
-            signal.SIGTERM: self.stop,
-            signal.SIGINT: self.stop,
-            signal.SIGHUP: self._reload_asked.set,
-        }
-        for number, handler in handlers.items():
-            loop.add_signal_handler(number, handler)
-        try:
-            yield
-        finally:
-            for number in handlers:
-                loop.remove_signal_handler(number)
-
     def _tell(self, loaded: Loaded) -> None:
         for warning in (*loaded.warnings, *proxy_warnings(os.environ)):
             log.warning("%s", warning)
@@ -262,36 +285,3 @@ async def _eternal(name: str, task: Coroutine[Any, Any, object]) -> None:
     """Await a root task that must never end by itself."""
     await task
     raise RuntimeError(f"the root task {name!r} has ended: a bug")
-
-
-def _shown(spell: Spell) -> Json:
-    """Return a spell as `/api/v1/history` shows it."""
-    return {
-        "status": spell.status,
-        "reason": spell.reason,
-        "event": spell.event,
-        "began_at": rfc3339(spell.began),
-        "ended_at": rfc3339(spell.ended),
-        "runs": spell.runs,
-        "last_seconds": spell.last_s,
-        "longest_seconds": spell.most_s,
-        "summary": spell.summary,
-    }
-
-
-def run(config_file: str, *, listen: tuple[Endpoint, ...], web_config_file: str | None) -> int:
-    """Run the daemon until it is told to stop; return the exit code: 0, or 3 when it can't start or go on."""
-    options = Options(config_file=config_file, listen=listen, web_config_file=web_config_file)
-    try:
-        loaded = load(options)
-        return asyncio.run(_serve(options, loaded))
-    except (ConfigError, WebError) as error:
-        for line in str(error).splitlines():
-            log.critical("%s", line)
-        return EXIT_CODES[Status.UNKNOWN]
-
-
-async def _serve(options: Options, loaded: Loaded) -> int:
-    app = App(options, loaded)
-    await app.run()
-    return app.exit_code

@@ -8,8 +8,9 @@ short, so nothing that matters is averaged away.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from checks.model import Event, Reason, Status
+from checks.model import Event, Json, Reason, Status
 from daemon.jobs import Result
+from daemon.moments import rfc3339
 
 MAX_ROWS = 100_000  # rows of which a spell goes on: five times the largest configuration; bounds what churns
 MAX_UNSAVED = 50_000  # spells that wait to be written while there is no disk: about 20 MiB at most
@@ -107,3 +108,18 @@ class Unsaved:
         while len(self._dirty) > MAX_UNSAVED:
             del self._dirty[next(iter(self._dirty))]
             self.dropped += 1
+
+
+def shown(spell: Spell) -> Json:
+    """Return a spell as `/api/v1/history` shows it."""
+    return {
+        "status": spell.status,
+        "reason": spell.reason,
+        "event": spell.event,
+        "began_at": rfc3339(spell.began),
+        "ended_at": rfc3339(spell.ended),
+        "runs": spell.runs,
+        "last_seconds": spell.last_s,
+        "longest_seconds": spell.most_s,
+        "summary": spell.summary,
+    }

@@ -4,10 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from checks.model import CheckName, Outcome, Reason, Status
 from daemon.board import Board
+from daemon.changes.facts import FactReader
 from daemon.config.schema import Config
+from daemon.diagnosis.diagnostician import diagnose_once
+from daemon.diagnosis.scene import scene_of
 from daemon.identity import shown_name
 from daemon.insight import Insight, Memory
 from daemon.jobs import Job, Result
@@ -142,6 +146,7 @@ async def check_once(
             watcher = group.create_task(lag.run(), name="loop lag")
             await run.run(runner, None if timeout_s is None else begin + timeout_s, on_result)
             watcher.cancel()
+        routes, dead = FactReader(loop.time).network_facts(watch.seats.first)
     finally:
         await watch.close()
     board.load(plan.jobs)
@@ -155,7 +160,8 @@ async def check_once(
         event_loop_lag_s=lag.largest(),
     )
     observed = insight.observed(watch.sighting, predictions=False)
-    return View(config=config, plan=plan, board=board, engine=engine, observed=observed)
+    view = View(config=config, plan=plan, board=board, engine=engine, observed=observed)
+    return replace(view, diagnosis=diagnose_once(scene_of(view, routes=routes, dead_next_hops=dead)))
 
 
 async def _find(watch: ConnectorWatch, insight: Insight, enabled: frozenset[CheckName]) -> None:

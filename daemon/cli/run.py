@@ -36,8 +36,8 @@ def run(
     """
     endpoints = tuple(_endpoint(ctx, text) for text in listen)
 
-    from daemon.app import run as run_daemon  # noqa: PLC0415 - the whole daemon: --help and completion do without
-    from daemon.logs import configure  # noqa: PLC0415
+    from daemon.logs import configure  # noqa: PLC0415 - the whole daemon: --help and completion do without
+    from daemon.serve import run as run_daemon  # noqa: PLC0415
 
     accept_interrupts()
     configure("json" if log_format == "json" else "logfmt", log_level)

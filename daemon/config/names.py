@@ -5,21 +5,13 @@ import re
 from checks.model import CheckName
 from daemon.config.problems import BadValueError, key_hint
 from daemon.config.values import Leaf, text_of
+from daemon.explain.alerts import ALERTS as EXPLAINED
+from daemon.explain.alerts import DECIDED
 
-ALERTS = frozenset({
-    "ConnectorClockSkew", "ConnectorClockUnverified", "ConnectorHostNetworkDown", "ConnectorControlPlaneUnreachable",
-    "ConnectorTLSIntercepted", "ConnectorRelaysUnreachable", "ConnectorRelaysDegraded", "ConnectorDirectPathImpossible",
-    "ConnectorNameserverDown", "ConnectorNameserversDisagree", "ConnectorDNSLookupErrors", "ConnectorUnableToConnect",
-    "ConnectorDown", "ConnectorRestarting", "ConnectorTokenInvalid", "ConnectorFileDescriptorsLow",
-    "ConnectorHealthStarved", "ConnectorHealthConfigStale", "ConnectorHealthNotificationsFailing",
-    "ConnectorInventoryStale", "ConnectorHealthWatchdog",
-})  # fmt: skip
+ALERTS = DECIDED
 """The alerts that the daemon decides."""
 
-PROMETHEUS_ALERTS = frozenset({
-    "ConnectorHealthDown", "RemoteNetworkDown", "RemoteNetworkRedundancyLost", "FleetControlPlaneUnreachable",
-    "FleetResourceDown",
-})  # fmt: skip
+PROMETHEUS_ALERTS = frozenset(EXPLAINED) - DECIDED
 """The alerts that exist in the Prometheus rules only: their delay is written there."""
 
 _SLUG = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")

@@ -38,12 +38,14 @@ class Backend:
     - `view`: the present moment. `report`: the JSON document of a view.
     - `history(id, limit)`: the newest entries of one row, newest first; None when there is no such row.
     - `reload()`: loads the configuration again; returns why that failed, or None.
+    - `scraped()`: is told that /metrics was read.
     """
 
     view: Callable[[], View]
     report: Callable[[View], Document]
     history: Callable[[str, int], Awaitable[Sequence[Json] | None]]
     reload: Callable[[], Awaitable[str | None]]
+    scraped: Callable[[], None] = lambda: None
 
 
 class Routes:
@@ -106,6 +108,7 @@ class Routes:
         return Answer(text.encode(), "text/html; charset=utf-8", headers={"Content-Security-Policy": self._page.policy})
 
     async def _answer_metrics(self, request: web.BaseRequest) -> Answer:
+        self._backend.scraped()
         openmetrics = wants_openmetrics(",".join(request.headers.getall("Accept", [])))
         body = self._metrics.render(self._backend.view(), openmetrics=openmetrics)
         return Answer(body, OPENMETRICS_TYPE if openmetrics else TEXT_TYPE)

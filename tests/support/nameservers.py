@@ -33,10 +33,10 @@ server:
 
 
 @contextlib.contextmanager
-def unbound(folder: Path, *lines: str, access: str = "allow", ready: bool = True) -> Iterator[Endpoint]:
+def unbound(folder: Path, *lines: str, access: str = "allow", ready: bool = True, port: int = 0) -> Iterator[Endpoint]:
     """Run unbound with these further lines (the first ones belong to `server:`); it answers only what they hold."""
     require("unbound")
-    port = _free_port()
+    port = port or _free_port()
     conf = folder / f"unbound-{port}.conf"
     rules = [f"  access-control: 127.0.0.0/8 {access}", '  local-zone: "ready.test." static']
     conf.write_text(UNBOUND.format(folder=folder, port=port) + "\n".join([*rules, *lines]) + "\n")

@@ -56,7 +56,7 @@ def test_the_examples_load(key: str, example: str) -> None:
 def test_the_example_files_load() -> None:
     """Each block of YAML on the page is a valid file."""
     blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         parse_config(block.encode(), "config.yaml")
 

@@ -1,0 +1,32 @@
+"""`healthctl run` as a process: it loads, serves until it is told to end, and says why when it can't."""
+
+import asyncio
+import logging
+
+from checks.model import EXIT_CODES, Status
+from checks.net.endpoint import Endpoint
+from daemon.app import App
+from daemon.config.load import Loaded
+from daemon.config.problems import ConfigError
+from daemon.options import Options, load
+from daemon.web.server import WebError
+
+log = logging.getLogger("connector_health.app")
+
+
+def run(config_file: str, *, listen: tuple[Endpoint, ...], web_config_file: str | None) -> int:
+    """Run the daemon until it is told to stop; return the exit code: 0, or 3 when it can't start or go on."""
+    options = Options(config_file=config_file, listen=listen, web_config_file=web_config_file)
+    try:
+        loaded = load(options)
+        return asyncio.run(_serve(options, loaded))
+    except (ConfigError, WebError) as error:
+        for line in str(error).splitlines():
+            log.critical("%s", line)
+        return EXIT_CODES[Status.UNKNOWN]
+
+
+async def _serve(options: Options, loaded: Loaded) -> int:
+    app = App(options, loaded)
+    await app.run()
+    return app.exit_code
