@@ -118,7 +118,7 @@ async def _look(spec: TcpSpec, context: Context) -> Outcome:
             f"{spec.target} is not probed: its name does not resolve",
             f"See the row dns:{spec.address}.",
         )
-    chosen, forbidden, left_out = _choose(spec, addresses)
+    chosen, forbidden, left_out = choose(spec, addresses)
     facts: dict[str, Json] = {"addresses": chosen, "method": spec.method}
     if forbidden:
         facts["denied"] = forbidden
@@ -131,10 +131,10 @@ async def _look(spec: TcpSpec, context: Context) -> Outcome:
             "If it should be probed, add its network to probing.allow.",
             facts,
         )
-    return _judge(spec, context, await attempt_all(context.seat, chosen, spec.port, spec.timeout_s), facts)
+    return judge(spec, context, await attempt_all(context.seat, chosen, spec.port, spec.timeout_s), facts)
 
 
-def _choose(spec: TcpSpec, addresses: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+def choose(spec: TcpSpec, addresses: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], int]:
     """Return what to probe, what is denied, and how many more there are than we probe."""
     if len(addresses) > 1:
         addresses = tuple(dict.fromkeys(addresses))
@@ -147,7 +147,8 @@ def _choose(spec: TcpSpec, addresses: tuple[str, ...]) -> tuple[tuple[str, ...],
     return chosen, forbidden, len(addresses) - len(chosen)
 
 
-def _judge(spec: TcpSpec, context: Context, attempts: list[Attempt], facts: dict[str, Json]) -> Outcome:
+def judge(spec: TcpSpec, context: Context, attempts: list[Attempt], facts: dict[str, Json]) -> Outcome:
+    """Return the verdict on at least one try; `facts` is added to."""
     accepted = [a for a in attempts if a.accepted]
     facts["accepted"] = tuple(a.address for a in accepted)
     facts["share"] = len(accepted) / len(attempts)

@@ -119,6 +119,11 @@ def allows(resource: Resource, port: int) -> bool:
     return resource.tcp is None or any(port in ports for ports in resource.tcp)
 
 
+def covers(resource: Resource, address: str) -> bool:
+    """Tell whether the pattern or network of a Resource takes in a name or literal address, in canonical form."""
+    return _wide(resource).covers(address)
+
+
 def _wide(resource: Resource) -> _Wide:
     address = resource.address
     if "/" in address:

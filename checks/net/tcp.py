@@ -166,7 +166,7 @@ async def _established(sock: socket.socket, timeout_s: float) -> None:
     if not in_time:
         if late > STARVED_LAG_S:
             raise NetError(Reason.PROBER_STARVED, f"our own event loop was {late * 1000:.0f} ms late")
-        if _dropped_here(sock):
+        if dropped_here(sock):
             raise NetError(Reason.BLOCKED_LOCALLY, "this host's own packet filter drops what we send")
         raise NetError(Reason.TIMEOUT, "no answer within the time-out")
 
@@ -198,7 +198,7 @@ def _is_connected_to_itself(sock: socket.socket) -> bool:
     return False
 
 
-def _dropped_here(sock: socket.socket) -> bool:
+def dropped_here(sock: socket.socket) -> bool:
     """Tell whether this host's own output filter drops the SYN, which connect() itself never reports for TCP.
 
     Every retransmission fell due (`tcpi_retransmits`) and was tried (`tcpi_total_retrans`), yet none is outstanding

@@ -19,7 +19,8 @@ ERASE = "\r\x1b[K"  # back to the first column, and clear the line
 class Progress:
     """Counts finished jobs, and says what is still waited for."""
 
-    def __init__(self, jobs: Iterable[Job], stream: TextIO, width: int) -> None:
+    def __init__(self, jobs: Iterable[Job], stream: TextIO, width: int, *, what: str = "checking") -> None:
+        self._what = what
         self._waiting = {job.id: job.host or job.target for job in jobs if job.fixed is None}
         self._total = len(self._waiting)
         self._stream = stream
@@ -32,7 +33,7 @@ class Progress:
 
     def line(self) -> str:
         """Return what to show now, at most as wide as the terminal."""
-        text = f"checking… {self._total - len(self._waiting)}/{self._total}"
+        text = f"{self._what}…" + (f" {self._total - len(self._waiting)}/{self._total}" if self._total else "")
         if self._waiting:
             host, count = Counter(self._waiting.values()).most_common(1)[0]
             waiting = f", {count} waiting for {printable(host, MAX_HOST)}"
