@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 LABELS = ("resource", "address", "port", "nameserver", "endpoint")
-"""The labels that, besides name and severity, tell one alert of this Connector from another; empty ones are left out."""
+"""The labels that, besides name and severity, tell the alerts of one Connector apart; empty ones are left out."""
 
 
 class AlertKey(NamedTuple):

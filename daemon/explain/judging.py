@@ -11,79 +11,92 @@ PAGES: Mapping[Reason, Page] = {
         "UDP only, or a check with nothing to ask (of the Connector: `connector.runtime: none`, or a pod whose "
         "processes can't be seen).",
         impact="None known: nobody looks.",
-        advice="Name something to probe: `samples` for a pattern or network, `probe_ports` where all ports are "
-        "allowed, `relays.stun` for the NAT check, `connector.metrics_url` for a Connector that can't be seen.",
         commands=("healthctl config show",),
+        fix="Name something to probe: `samples` for a pattern or network, `probe_ports` where all ports are "
+        "allowed, `relays.stun` for the NAT check, `connector.metrics_url` for a Connector that can't be seen.",
+        fixes={
+            "Kubernetes": "`shareProcessNamespace: true` in the pod lets its containers see the Connector's process.",
+        },
     ),
     Reason.NOT_ALLOWED: Page(
         meaning="The address is in `probing.deny`, or the port may only be probed half-open and that is not permitted "
         "here.",
         impact="None known: nobody looks.",
-        advice="Add the address to `probing.allow`. A port that a plain connection could harm (MySQL counts it as an "
+        commands=("healthctl config show",),
+        fix="Add the address to `probing.allow`. A port that a plain connection could harm (MySQL counts it as an "
         "error and blocks the host) is left alone on purpose; to have it probed all the same, no more often than you "
         "say, give it an interval: `probing: {ports: {3306: 5m}}`.",
-        commands=("healthctl config show",),
     ),
     Reason.NEVER_UP: Page(
         meaning="The port comes from a range, a source, a sample or the Connector's log and has never accepted a "
         "connection: most ports of a range have no service.",
         impact="None known. It counts as soon as it has accepted once, or the Connector's log shows a user who fails "
         "there.",
-        advice="If the port should be up, write it by itself into the Resource, or set `expect: up`.",
         commands=("nc -vz ADDRESS PORT",),
+        fix="If the port should be up, write it by itself into the Resource, or set `expect: up`.",
     ),
     Reason.EXPECTED_DOWN: Page(
         meaning="The Resource says `expect: down`, and it is down.",
         impact="None: nobody is meant to use it.",
-        advice="Nothing to do. Remove `expect: down` when the service comes into use.",
         commands=("nc -vz ADDRESS PORT",),
+        fix="Nothing to do. Remove `expect: down` when the service comes into use.",
     ),
     Reason.UNEXPECTEDLY_UP: Page(
         meaning="The Resource says `expect: down`, but it accepts connections.",
         impact="Users who hold access reach something that should not be reachable.",
-        advice="Close the port, or remove `expect: down`.",
         commands=("nc -vz ADDRESS PORT",),
+        fix="Close the port, or remove `expect: down`.",
     ),
     Reason.DEPENDENCY_FAILED: Page(
         meaning="Not asked, because something it stands on fails: its name does not resolve, this host has no network, "
         "or the Connector does not run.",
         impact="That of the cause; it is counted there, once.",
-        advice="Repair the row that is named as the cause.",
         commands=("healthctl check",),
+        fix="Repair the row that is named as the cause.",
     ),
     Reason.INVENTORY_STALE: Page(
         meaning="A source of Resources has not answered for a long time: the list may be out of date.",
         impact="None known: new Resources are not watched, removed ones still are.",
-        advice="See why the source fails: token, network, or the file's permissions.",
         commands=("healthctl check --only control_plane",),
+        fix="See why the source fails: token, network, or the file's permissions.",
     ),
     Reason.PROBER_STARVED: Page(
         meaning="We ran short of something ourselves: CPU time, file descriptors, ports or memory. A time-out then "
         "says nothing of the target.",
         impact="None known: it is our ignorance.",
-        advice="Give this host or this service more CPU or descriptors, or lower `schedule.concurrency` and "
-        "`schedule.max_rate`.",
         commands=("uptime", "ss -s", "cat /proc/sys/fs/file-nr"),
+        fix="Give this host or this service more CPU or descriptors, or lower `schedule.concurrency` and "
+        "`schedule.max_rate`.",
+        fixes={
+            "Docker": "Raise `--cpus`, and `--ulimit nofile=65535:65535`, of this program's container.",
+            "systemd": "`systemctl edit connector-health`: CPUWeight=200, LimitNOFILE=65535, and no CPUQuota=.",
+            "Kubernetes": "Raise `resources.requests.cpu` of this program's container, and drop its CPU limit.",
+        },
     ),
     Reason.PERMISSION_DENIED: Page(
         meaning="We may not look: the container runtime's socket, the journal, the Connector's network namespace or "
         "the resolver's settings are closed to this account.",
         impact="None known: it is our ignorance, and never taken for a Connector that is down.",
-        advice="Grant what is missing: membership of the groups docker or systemd-journal; for the Connector's place "
-        "in the network the helper `connector-health-netns`. Or run as root.",
         commands=("id", "ls -l /var/run/docker.sock /run/connector-health/netns.sock"),
+        fix="Grant what is missing: membership of the groups docker or systemd-journal; for the Connector's place "
+        "in the network the helper `connector-health-netns`. Or run as root.",
+        fixes={
+            "Docker": "`usermod -aG docker connector-health`, then restart it (who may use Docker's socket is root).",
+            "systemd": "`usermod -aG systemd-journal connector-health`, then `systemctl restart connector-health`.",
+            "Kubernetes": "`shareProcessNamespace: true` in the pod; the log is closed from inside a pod.",
+        },
     ),
     Reason.DEFINITION_OVERLAP: Page(
         meaning="Two Resources overlap, or one overlaps this host's own networks, a container network or the range "
         "that Twingate's Clients use (100.96.0.0/12).",
         impact="A user may reach another target than meant, or be routed around Twingate.",
-        advice="Narrow one of the addresses, or renumber the local network.",
         commands=("ip route", "healthctl config show"),
+        fix="Narrow one of the addresses, or renumber the local network.",
     ),
     Reason.INTERNAL_ERROR: Page(
         meaning="The check itself failed: a fault in this product.",
         impact="None known: it is our ignorance.",
-        advice="Please report it with the traceback from the log.",
         commands=("journalctl -u connector-health -n 100",),
+        fix="Please report it with the traceback from the log.",
     ),
 }

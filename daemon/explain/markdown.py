@@ -12,7 +12,8 @@ _INTRODUCTION = """\
 Every verdict that is not `ok` names one of these reasons: in the table and JSON of `healthctl check`, in metrics,
 alerts and on the status page. The list is closed. `healthctl explain REASON` prints the same text.
 
-Words in capitals in a command stand for the target's own values.
+Words in capitals in a command stand for the target's own values. `healthctl trace RESOURCE` looks at every link of one
+Resource in order; the page of an alert is in [runbooks/](runbooks/README.md).
 
 <!-- Generated: python -m daemon.explain.markdown > docs/reasons.md -->
 """
@@ -31,8 +32,16 @@ def reasons_page() -> str:
 
 def _entry(reason: Reason, page: Page) -> str:
     commands = "\n".join(page.commands)
-    block = f"\n\n```sh\n{commands}\n```" if commands else ""
-    return f"\n### {reason}\n\n{page.meaning}\n\n**For users:** {page.impact}\n\n**What to do:** {page.advice}{block}"
+    parts = [
+        f"\n### {reason}",
+        f"**Meaning.** {page.meaning}",
+        f"**Impact.** {page.impact}",
+        f"**Diagnosis.**\n\n```sh\n{commands}\n```",
+        f"**Fix.** {page.fix}",
+    ]
+    if page.fixes:
+        parts.append("\n".join(f"- {platform}: {text}" for platform, text in page.fixes.items()))
+    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":

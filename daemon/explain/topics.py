@@ -1,15 +1,15 @@
-"""What `healthctl explain` can explain: checks, reasons and alerts, each as plain text."""
+"""What `healthctl explain` can explain: checks, reasons, alerts and causes, each as plain text."""
 
 import inspect
-import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from checks.model import CheckName, Reason
 from checks.registry import CHECKS
+from daemon.explain import causes
 from daemon.explain.alerts import ALERTS, MINUTE_S, Alert, Tier
+from daemon.explain.folding import columns, commands, folded, items
 from daemon.explain.reasons import REASONS
-
-WIDTH = 100  # columns a paragraph is folded at: wider, it is hard to read
 
 _UNREGISTERED: Mapping[CheckName, str] = {
     CheckName.DEFINITION: "What must hold: the definitions of the Resources are free of contradictions.\n\n"
@@ -19,31 +19,52 @@ _UNREGISTERED: Mapping[CheckName, str] = {
 }
 """Checks that are no probe."""
 
+_ENDS = {
+    "both": "when the condition is over: its rows are ok again for `schedule.confirm.successes` looks in a row. While "
+    "nobody knows (unknown, skipped, explained by another cause) it neither starts nor ends",
+    "prometheus": "when the condition of its rule is over, and `keep_firing_for` has passed",
+    "push": "when the daemon ends",
+}
 _CARRIERS = {
-    "both": "the Prometheus rules, and the push to Alertmanager",
-    "prometheus": "the Prometheus rules only",
-    "push": "the push to Alertmanager only",
+    "both": "two carriers, one decision: the metric connector_health_alert_active, which the Prometheus rules read, "
+    "and the push to each of `alerting.alertmanagers`. Both send the same labels, so that they make one page.",
+    "prometheus": "the Prometheus rules only: they decide it, and its delay is written there.",
+    "push": "the push to each of `alerting.alertmanagers` only.",
+}
+_WAITING = {
+    "both": "So long the condition must last first; `alerting.after` changes it.",
+    "prometheus": "So long the condition must last first (`for` of its rule).",
+    "push": "It is part of each push; `alerting.resend` says how often that is.",
 }
 
 
 def find(word: str) -> str | None:
-    """Return the page of a check, reason or alert; case, `-` and `_` do not matter, and a row's id names its check."""
-    folded = _fold(word.partition(":")[0])
+    """Return the page of a check, reason, alert or cause; case, `-` and `_` do not matter.
+
+    A row's or cause's id names its check or code. A word that is several of them, as an alert and a cause may share a
+    name, has all their pages, the one that is spelt alike first.
+    """
+    exact = word.partition(":")[0]
+    pages = [(name == exact, page) for name, page in _pages() if _fold(name) == _fold(exact)]
+    pages.sort(key=lambda page: not page[0])
+    return "\n".join(page() for _, page in pages) or None
+
+
+def _pages() -> Iterator[tuple[str, Callable[[], str]]]:
+    """Yield every word with what makes its page."""
     for check in CheckName:
-        if _fold(check) == folded:
-            return check_text(check)
+        yield check, partial(check_text, check)
     for reason in Reason:
-        if _fold(reason) == folded:
-            return reason_text(reason)
+        yield reason, partial(reason_text, reason)
     for name, alert in ALERTS.items():
-        if _fold(name) == folded:
-            return alert_text(alert)
-    return None
+        yield name, partial(alert_text, alert)
+    for code in causes.names():
+        yield code, partial(causes.cause_text, code)
 
 
 def names() -> list[str]:
     """Return every word that has a page."""
-    return [*CheckName, *Reason, *ALERTS]
+    return list(dict.fromkeys(name for name, _ in _pages()))
 
 
 def check_text(check: CheckName) -> str:
@@ -57,28 +78,36 @@ def check_text(check: CheckName) -> str:
 def reason_text(reason: Reason) -> str:
     """Return the page of a reason."""
     page = REASONS[reason]
-    commands = "".join(f"    {command}\n" for command in page.commands)
-    parts = [f"{reason} (reason)", page.meaning, f"For users: {page.impact}", f"What to do: {page.advice}"]
-    return "\n\n".join(_folded(part) for part in parts) + (f"\n\n{commands}" if commands else "\n")
+    parts = [
+        f"{reason} (reason)",
+        folded(page.meaning),
+        folded(f"For users: {page.impact}"),
+        f"Diagnosis, by hand:\n\n{commands(page.commands)}",
+        folded(f"Fix: {page.fix}"),
+    ]
+    if page.fixes:
+        parts.append(items(f"{platform}: {text}" for platform, text in page.fixes.items()))
+    return "\n\n".join(parts) + "\n"
 
 
 def alert_text(alert: Alert) -> str:
     """Return the page of an alert."""
-    tiers = ", or ".join(f"{_severity(tier)} after {_after(tier)}" for tier in alert.tiers)
     parts = [
         f"{alert.name} (alert)",
         f"Fires when {alert.when}.",
-        f"Severity: {tiers}. A condition must last that long first; alerting.after changes it.",
-        f"Not raised yet: this version ships no alert. It is to be carried by {_CARRIERS[alert.carrier]}.",
+        f"Severity: {_tiers(alert)}. {_WAITING[alert.carrier]}",
+        f"Ends {alert.ends or _ENDS[alert.carrier]}.",
+        f"Reaches people through {_CARRIERS[alert.carrier]}",
         f"What to do: {alert.advice}.",
+        f"Runbook: docs/runbooks/{alert.name}.md",
     ]
-    return "\n\n".join(_folded(part) for part in parts) + "\n"
+    return "\n\n".join(folded(part) for part in parts) + "\n"
 
 
 def overview() -> str:
     """Return the list of everything that has a page."""
-    lists = (("Checks", CheckName), ("Reasons", Reason), ("Alerts", ALERTS))
-    sections = [f"{title}\n{_columns([str(word) for word in words])}" for title, words in lists]
+    lists = (("Checks", CheckName), ("Reasons", Reason), ("Alerts", ALERTS), ("Causes", causes.names()))
+    sections = [f"{title}\n{columns([str(word) for word in words])}" for title, words in lists]
     return "\n\n".join(sections) + "\n\nhealthctl explain NAME explains one of them.\n"
 
 
@@ -86,23 +115,15 @@ def _severity(tier: Tier) -> str:
     return "the Resource's own severity" if tier.severity == "resource" else tier.severity
 
 
+def _tiers(alert: Alert) -> str:
+    return ", or ".join(f"{_severity(tier)} {_after(tier)}" for tier in alert.tiers)
+
+
 def _after(tier: Tier) -> str:
     if not tier.after_s:
-        return "no time"
+        return "at once"
     minutes = round(tier.after_s / MINUTE_S)
-    return f"{minutes // 60} h" if minutes % 60 == 0 else f"{minutes} min"
-
-
-def _folded(text: str) -> str:
-    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def _columns(words: list[str]) -> str:
-    """Return the words in rows of three columns."""
-    width = max(len(word) for word in words) + 2
-    across = max(1, min(3, WIDTH // width))
-    rows = [words[i : i + across] for i in range(0, len(words), across)]
-    return "\n".join("  " + "".join(word.ljust(width) for word in row).rstrip() for row in rows)
+    return f"after {minutes // 60} h" if minutes % 60 == 0 else f"after {minutes} min"
 
 
 def _fold(word: str) -> str:
