@@ -28,6 +28,89 @@ class Row(TypedDict):
     suppressed_by: str | None
     measurements: dict[str, float | None]
     facts: dict[str, Json]
+    flap: float | None
+    flapping: bool | None
+
+
+class CauseFound(TypedDict):
+    """One thing that is wrong, and what follows from it; ids are those of rows.
+
+    `target` is empty where there is but one; `explains`: rows that fail, or are not asked, because of it; `evidence`:
+    rows that show it; `resources`: how many Resources that makes. `changed`, `possible`: lines of text, nearest first.
+    """
+
+    id: str
+    code: str
+    title: str
+    fault_domain: str
+    target: str
+    severity: str
+    since: str
+    explains: list[str]
+    changed: list[str]
+    action: str
+    runbook: str | None
+    text: str
+    evidence: list[str]
+    resources: int
+    possible: list[str]
+    alert: str | None
+
+
+class ActiveAlert(TypedDict):
+    """An alert that fires; `cause`: the id of the cause behind it."""
+
+    name: str
+    severity: str
+    labels: dict[str, str]
+    starts_at: str
+    summary: str
+    action: str
+    cause: str | None
+    flapping: bool
+
+
+class PendingAlert(TypedDict):
+    """An alert that will fire at `fires_at` if what it is about lasts so long."""
+
+    name: str
+    severity: str
+    labels: dict[str, str]
+    fires_at: str
+
+
+class AlertmanagerTaking(TypedDict):
+    """How one Alertmanager takes what is pushed; counts are of alerts since the daemon started."""
+
+    alertmanager: str
+    sent: int
+    errors: int
+    dropped: int
+    queue_length: int
+    failing_since: str | None
+    problem: str
+
+
+class AlertsDecided(TypedDict):
+    """What the daemon has decided.
+
+    `truncated`: how many more there are, by name. `pending_left`: how many more are pending, behind those listed.
+    """
+
+    mode: str
+    active: list[ActiveAlert]
+    pending: list[PendingAlert]
+    pending_left: int
+    truncated: dict[str, int]
+    alertmanagers: list[AlertmanagerTaking]
+
+
+class ChangeSeen(TypedDict):
+    """Something that changed around us; `kind`: link, address, route, nameservers, connector, seat, clock, config."""
+
+    at: str
+    kind: str
+    text: str
 
 
 class NameserverDown(TypedDict):
@@ -137,7 +220,7 @@ class Predictions(TypedDict):
 
 
 class Document(TypedDict):
-    """The whole document."""
+    """The whole document; `alerts` is null in a single look, which decides none."""
 
     schema: int
     version: str
@@ -150,7 +233,9 @@ class Document(TypedDict):
     status: str
     summary: str
     checks: list[Row]
-    diagnosis: list[Json]
+    diagnosis: list[CauseFound]
     connector_log: ConnectorLog | None
     learned: Learned
     predictions: Predictions | None
+    alerts: AlertsDecided | None
+    changes: list[ChangeSeen]

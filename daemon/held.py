@@ -20,6 +20,7 @@ _SILENT = frozenset({(Status.WARNING, State.OK), (Status.SKIPPED, State.UNKNOWN)
 def held_words(row: Row, now: float) -> str:
     """Return "failing for 3 minutes" and its like; empty where nothing is held. `now`: Unix seconds."""
     state, since = row["state"], row["since"]
+    flaps = f"flapping ({row['flap']:.0f} %): it comes and goes" if row["flapping"] and row["flap"] else ""
     if since is None or (row["status"], state) in _SILENT:
-        return ""
-    return f"{_WORDS[State(state or State.UNKNOWN)]} for {ago(now - unix_time(since))}"
+        return flaps
+    return f"{_WORDS[State(state or State.UNKNOWN)]} for {ago(now - unix_time(since))}" + (flaps and f"; {flaps}")

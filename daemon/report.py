@@ -1,20 +1,22 @@
 """The board as one JSON document: what `healthctl check -o json` prints and `/api/v1/status` serves."""
 
 import json
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
-from checks.model import CheckName, Json, Reason, Status, worst
+from checks.model import CheckName, Status, worst
 from checks.net.text import printable
-from daemon import report_observed
-from daemon.document import Document, Row
+from daemon import report_causes, report_observed
+from daemon.alert import NO_ALERTS, Alerts, Delivery
+from daemon.causes import NO_DIAGNOSIS, Cause, Change, Diagnosis
+from daemon.document import CauseFound, Document, Row
 from daemon.moments import rfc3339
 from daemon.observed import Observed
+from daemon.report_rows import explained_row, held_row, own_row, seconds, seen_row
 from daemon.row_looks import is_second
-from daemon.state import State, TargetState
+from daemon.state import TargetState
 from daemon.summary import summarise
 from daemon.version import __version__
 from daemon.view import NOTHING_OBSERVED, SECOND_SEAT, View
@@ -22,12 +24,9 @@ from daemon.view import NOTHING_OBSERVED, SECOND_SEAT, View
 SCHEMA = 1
 NOTES = frozenset({CheckName.DEFINITION, CheckName.PROVIDER})  # contract: their findings never worsen the whole
 RESOURCE_CHECKS = frozenset({CheckName.DNS, CheckName.TCP})
-SIGNIFICANT_DIGITS = 6  # of a duration: finer than any clock here tells
-MICROSECOND_DIGITS = 6  # decimals of a measurement; significant digits would ruin a time stamp
 
 _CHECK_ORDER = {check.value: place for place, check in enumerate(CheckName)}
 _NUMBERS = re.compile(r"([0-9]{1,18})")  # bounded: an id may come from a stranger, and int() refuses endless digits
-_PLAIN = frozenset({str, int, bool})
 _UNSAFE = re.compile(r"[^\x20-\x7e\n]")
 
 
@@ -37,8 +36,9 @@ class Head:
 
     - `started_at` in Unix seconds, `duration_s` in seconds.
     - `asked`: the checks that are run; `configured`: how many Resources there are to judge.
-    - `held`: a daemon holds states over time; False for a single look, whose rows have none.
+    - `held`: a daemon holds states over time; False for a single look, whose rows have none and which alerts nobody.
     - `observed`: what is known of the Connector besides the probes.
+    - `runbooks` is the base address of the runbook pages, `mode` that of alerting: live or shadow.
     """
 
     connector: str
@@ -51,37 +51,63 @@ class Head:
     configured: int
     held: bool = False
     observed: Observed = NOTHING_OBSERVED
+    diagnosis: Diagnosis = NO_DIAGNOSIS
+    alerts: Alerts = NO_ALERTS
+    deliveries: tuple[Delivery, ...] = ()
+    changes: tuple[Change, ...] = ()
+    runbooks: str = ""
+    mode: str = "live"
 
 
 class Reporter:
     """Makes the document again and again; rows that have not changed since the last time are not made anew.
 
-    At 20,000 rows a document from nothing costs some 300 ms, longer than the event loop may stand still.
+    At 20,000 rows a document from nothing costs some 300 ms, longer than the event loop may stand still. A row that is
+    explained by another cause than before, or by none now, is the same but for two keys. Causes are kept as well: each
+    of thousands of rows may be its own.
     """
 
     def __init__(self) -> None:
-        self._made: dict[str, tuple[TargetState, Row]] = {}
+        self._made: dict[str, tuple[TargetState, str | None, Row]] = {}
+        self._told: dict[str, tuple[Cause, str, CauseFound]] = {}
 
     def report(self, view: View, asked: frozenset[CheckName]) -> Document:
         """Return the document of a daemon's view."""
-        whole = report(view, asked, self._row)
+        causes = self._causes(view.diagnosis.causes, view.config.alerting.runbooks)
+        whole = report(view, asked, partial(self._row, view), causes)
         if len(self._made) > len(view.board.rows):
             self._made = {row_id: made for row_id, made in self._made.items() if row_id in view.board.rows}
         return whole
 
-    def _row(self, row: TargetState) -> Row:
-        made = self._made.get(row.id)
+    def _causes(self, causes: Iterable[Cause], runbooks: str) -> list[CauseFound]:
+        told: dict[str, tuple[Cause, str, CauseFound]] = {}
+        for cause in causes:
+            made = self._told.get(cause.id)
+            if made is None or made[0] is not cause or made[1] != runbooks:
+                made = (cause, runbooks, report_causes.cause(cause, runbooks))
+            told[cause.id] = made
+        self._told = told
+        return [made[2] for made in told.values()]
+
+    def _row(self, view: View, row: TargetState) -> Row:
+        made, cause = self._made.get(row.id), view.diagnosis.explained.get(row.id)
         if made is None or made[0] is not row:
-            made = self._made[row.id] = (row, _held_row(row))
-        return made[1]
+            made = self._made[row.id] = (row, cause, held_row(view, row))
+        elif made[1] != cause:
+            made = self._made[row.id] = (row, cause, explained_row(view, row, made[2]))
+        return made[2]
 
 
 def report(
-    view: View, asked: frozenset[CheckName] | None = None, make: Callable[[TargetState], Row] | None = None
+    view: View,
+    asked: frozenset[CheckName] | None = None,
+    make: Callable[[TargetState], Row] | None = None,
+    causes: list[CauseFound] | None = None,
 ) -> Document:
     """Return the document of a view; `asked` are the checks that were asked for, else those that are switched on.
 
-    A view without a duration is a daemon's: only there is anything held over time.
+    `make` and `causes`: what was made before, where somebody keeps it. A view without a duration is a daemon's: only
+    there is anything held over time.
     """
     engine = view.engine
     head = Head(
@@ -95,14 +121,28 @@ def report(
         configured=len(view.plan.resources),
         held=engine.duration_s is None,
         observed=view.observed,
+        diagnosis=view.diagnosis,
+        alerts=view.alerts,
+        deliveries=view.deliveries,
+        changes=view.changes,
+        runbooks=view.config.alerting.runbooks,
+        mode=view.config.alerting.mode,
     )
-    return document(head, view.board.rows.values(), make)
+    make = make or (partial(held_row, view) if head.held else seen_row)
+    return document(head, view.board.rows.values(), make, causes)
 
 
-def document(head: Head, rows: Iterable[TargetState], make: Callable[[TargetState], Row] | None = None) -> Document:
+def document(
+    head: Head,
+    rows: Iterable[TargetState],
+    make: Callable[[TargetState], Row] | None = None,
+    causes: list[CauseFound] | None = None,
+) -> Document:
     """Return the document of one board; rows in the order of the checks, then naturally by target."""
-    make = make or (_held_row if head.held else _seen_row)
+    make = make or (own_row if head.held else seen_row)
     checks = sorted(map(make, rows), key=lambda row: sort_key(row["id"]))
+    if causes is None:
+        causes = [report_causes.cause(cause, head.runbooks) for cause in head.diagnosis.causes]
     return {
         "schema": SCHEMA,
         "version": __version__,
@@ -111,14 +151,16 @@ def document(head: Head, rows: Iterable[TargetState], make: Callable[[TargetStat
         "vantage": head.vantage,
         "confidence": head.confidence,
         "started_at": rfc3339(head.started_at),
-        "duration_seconds": _seconds(head.duration_s),
+        "duration_seconds": seconds(head.duration_s),
         "status": overall(checks, head.asked, head.configured).value,
-        "summary": summarise(checks, head.asked, head.configured),
+        "summary": summarise(checks, head.asked, head.configured, causes),
         "checks": checks,
-        "diagnosis": [],
+        "diagnosis": causes,
         "connector_log": report_observed.connector_log(head.observed.log),
         "learned": report_observed.learned(head.observed.learned),
         "predictions": report_observed.predictions(head.observed.predictions),
+        "alerts": report_causes.alerts(head.alerts, head.deliveries, head.mode) if head.held else None,
+        "changes": report_causes.changes(head.changes),
     }
 
 
@@ -157,65 +199,6 @@ def sort_key(row_id: str) -> tuple[bool, int, list[tuple[bool, int, str]], str]:
     check, _, target = row_id.removesuffix(SECOND_SEAT).partition(":")
     parts = [(True, int(p), "") if p.isdecimal() else (False, 0, p) for p in _NUMBERS.split(target)]
     return second, _CHECK_ORDER.get(check, len(_CHECK_ORDER)), parts, row_id
-
-
-def _row(row: TargetState, *, held: bool) -> Row:
-    result, outcome = row.result, row.result.outcome
-    return {
-        "id": row.id,
-        "check": result.check.value,
-        "target": result.target,
-        "resource": result.resources[0] if result.resources else None,
-        "resources": list(result.resources),
-        "status": outcome.status.value,
-        "reason": None if outcome.reason is None else outcome.reason.value,
-        "event": None if outcome.event is None else outcome.event.value,
-        "summary": outcome.summary,
-        "action": outcome.action,
-        "started_at": rfc3339(result.started_at),
-        "duration_seconds": _seconds(result.duration_s),
-        "state": row.state.value if held else None,
-        "since": rfc3339(row.since) if held else None,
-        "suppressed_by": _suppressed_by(row) if held else None,
-        "measurements": {key: _measured(value) for key, value in outcome.measurements.items()},
-        "facts": {key: _finite(value) for key, value in outcome.facts.items()},
-    }
-
-
-def _held_row(row: TargetState) -> Row:
-    return _row(row, held=True)
-
-
-def _seen_row(row: TargetState) -> Row:
-    return _row(row, held=False)
-
-
-def _suppressed_by(row: TargetState) -> str | None:
-    outcome = row.result.outcome
-    parent = outcome.facts.get("parent")
-    silenced = row.state is State.SUPPRESSED or outcome.reason is Reason.DEPENDENCY_FAILED
-    return parent if silenced and isinstance(parent, str) else None
-
-
-def _seconds(value: float) -> float:
-    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-
-
-def _measured(value: float) -> float | None:
-    return round(value, MICROSECOND_DIGITS) if math.isfinite(value) else None
-
-
-def _finite(value: Json) -> Json:
-    """Return a JSON value of which JSON's own grammar can say everything: it has no infinity."""
-    if value is None or type(value) in _PLAIN:  # asked first: it is nearly always so, and Mapping is slow to ask for
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, tuple | list):
-        return [_finite(inner) for inner in value]
-    return value
 
 
 def _json_escape(char: str) -> str:

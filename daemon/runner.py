@@ -89,6 +89,7 @@ class Runner:
         again from where it stands then. When it is gone, that is the cause.
         """
         loop = asyncio.get_running_loop()
+        watched = CheckName.CONNECTOR in self.enabled
         rows: Rows = {}
         seat = self.seats.of(job.check)
         for _ in range(MOVES_FOLLOWED):
@@ -104,12 +105,12 @@ class Runner:
                 return rows, seat
             moved = self._moves.since(seat, begin, loop.time())
             if moved is None:
-                return not_seen(job, rows, GONE), seat
+                return not_seen(job, rows, GONE, watched=watched), seat
             if not moved:
                 return rows, seat
             if not job.confirmable:  # it may not be asked again so soon
                 break
-        return not_seen(job, rows, MOVED), seat
+        return not_seen(job, rows, MOVED, watched=watched), seat
 
     async def _second_look(self, job: Job, results: tuple[Result, ...]) -> tuple[Result, ...]:
         """Look from the host's own seat at what failed from the Connector's.

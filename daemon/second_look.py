@@ -13,6 +13,7 @@ from daemon.known import CONNECTOR_ROW, RESOURCE_CHECKS, dependency_failed
 MOVES_FOLLOWED = 3  # a Connector in a restart loop moves on and on: then its own row tells why
 GONE = "the Connector is not running"
 MOVED = "the Connector was started anew meanwhile"
+_START = "See that the Connector runs and stays up: docker ps, or systemctl status twingate-connector."
 
 
 class Moves:
@@ -61,17 +62,24 @@ class Sample:
             self._under_way -= 1
 
 
-def not_seen(job: Job, rows: Rows, why: str) -> Rows:
-    """Return what a run is worth when the Connector, from whose seat it looked, was not there all the time."""
+def not_seen(job: Job, rows: Rows, why: str, *, watched: bool = True) -> Rows:
+    """Return what a run is worth when the Connector, from whose seat it looked, was not there all the time.
+
+    `watched`: there is a row on the Connector itself that tells more; without its check there is none to name.
+    """
+    see = f" (see {CONNECTOR_ROW})" if watched else ""
     if job.check in RESOURCE_CHECKS:
-        return dict.fromkeys(rows, dependency_failed(why, CONNECTOR_ROW))
-    unknown = Outcome(
-        status=Status.UNKNOWN,
-        reason=Reason.NOT_RUNNING,
-        summary=f"not asked: {why}, so there was no place to look from (see {CONNECTOR_ROW})",
-        action=f"See the row {CONNECTOR_ROW}.",
-    )
-    return dict.fromkeys(rows, unknown)
+        outcome = dependency_failed(why, CONNECTOR_ROW)
+        if not watched:
+            outcome = replace(outcome, summary=f"not asked: {why}", action=_START, facts={})
+    else:
+        outcome = Outcome(
+            status=Status.UNKNOWN,
+            reason=Reason.NOT_RUNNING,
+            summary=f"not asked: {why}, so there was no place to look from{see}",
+            action=f"See the row {CONNECTOR_ROW}." if watched else _START,
+        )
+    return dict.fromkeys(rows, outcome)
 
 
 def compared(first: Outcome, second: Outcome) -> Outcome:

@@ -1,11 +1,13 @@
-"""The whole report in one breath: which Resources would fail now, what else is wrong, what is fine."""
+"""The whole report in one breath: why, which Resources would fail now, what else is wrong, what is fine."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from checks.model import CheckName, Event, Reason, Status, worst
-from daemon.document import Row
+from daemon.cause_rows import Causes, Told, put_together
+from daemon.document import CauseFound, Row
 from daemon.row_looks import is_second
+from daemon.words import count, listed
 
 _ALONE = {
     CheckName.HOST: "host network",
@@ -17,6 +19,8 @@ _ALONE = {
     CheckName.CONNECTOR: "Connector",
 }
 _PLURAL = frozenset({CheckName.RELAY, CheckName.RESOLVER})
+_LEADING = frozenset({"critical", "warning"})  # an info cause slows users, and stops nobody
+MOST_NAMED = 3  # causes in one breath
 _EVENT_WORDS = {Event.DNS_LOOKUP_ERROR: ("DNS lookup error", "DNS lookup errors"),
                 Event.UNABLE_TO_CONNECT: ("unable to connect", "unable to connect")}  # fmt: skip
 
@@ -76,12 +80,20 @@ def _kind(rows: Sequence[Row]) -> str:
     return "warned" if any(row["status"] == Status.WARNING for row in rows) else "answering"
 
 
-def summarise(rows: Sequence[Row], asked: frozenset[CheckName], configured: int) -> str:
-    """Return the whole in a few short sentences, the Resources first. A second look counts nowhere."""
+def summarise(
+    rows: Sequence[Row], asked: frozenset[CheckName], configured: int, causes: Sequence[CauseFound] = ()
+) -> str:
+    """Return the whole in a few short sentences: causes, then Resources. A second look counts nowhere."""
     rows = [row for row in rows if not is_second(row)]
+    found = put_together(causes, rows)
+    leading = [told for told in found.told if told.cause["severity"] in _LEADING]
     sentences = []
     if asked & {CheckName.DNS, CheckName.TCP}:
-        sentences.append(_resources(count_resources(rows, configured), ports=CheckName.TCP in asked))
+        tally = count_resources(rows, configured)
+        sentences += [_caused(leading, tally, rows, found)] if leading else []
+        sentences.append(_resources(tally, ports=CheckName.TCP in asked))
+    elif leading:
+        sentences.append(_named(leading))
     verdicts: dict[CheckName, Status] = {}
     for check in _ALONE:
         statuses = [Status(row["status"]) for row in rows if row["check"] == check]
@@ -97,6 +109,31 @@ def summarise(rows: Sequence[Row], asked: frozenset[CheckName], configured: int)
         verb = "is" if len(fine) == 1 and fine[0] not in _PLURAL else "are"
         sentences.append(f"{_capital(', '.join(labels))} {verb} fine.")
     return " ".join(sentences + _notes(rows)) or "Nothing was checked."
+
+
+def _caused(leading: Sequence[Told], tally: Tally, rows: Sequence[Row], found: Causes) -> str:
+    """Return the beginning of the sentence on the Resources, or a sentence of its own before it.
+
+    Only one cause that explains all that fails may stand before the number of what fails.
+    """
+    if len(leading) == 1 and tally.failing:
+        others = count_resources([row for row in rows if row["id"] not in found.by], 0)
+        if not others.failing:
+            return f"{leading[0].label}:"
+    return _named(leading, tally.total)
+
+
+def _named(leading: Sequence[Told], total: int = 0) -> str:
+    """Name the first few causes, each with how many Resources it explains."""
+    words = [told.label + _hit(told.cause["resources"], total) for told in leading[:MOST_NAMED]]
+    rest = len(leading) - len(words)
+    return f"{listed([*words, count(rest, 'more cause')] if rest else words)}."
+
+
+def _hit(number: int, total: int) -> str:
+    if not number:
+        return ""
+    return f" ({number} of {count(total, 'Resource')})" if total >= number else f" ({count(number, 'Resource')})"
 
 
 def _resources(tally: Tally, *, ports: bool) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from checks.model import Status
-from daemon.moments import ago, unix_time
+from daemon.moments import ago, clock, unix_time
 
 MOST_TOLD = 5  # entries of a list in one line: who wants all of them reads the JSON
 
@@ -26,10 +26,10 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def some(things: Iterable[str]) -> str:
-    """Join the first few of a list, and say how many more there are."""
+def some(things: Iterable[str], *, of: int | None = None) -> str:
+    """Join the first few of a list, and say how many more there are; `of`: in all, where that is more than listed."""
     told = list(things)
-    rest = len(told) - MOST_TOLD
+    rest = (len(told) if of is None else of) - min(len(told), MOST_TOLD)
     return ", ".join(told[:MOST_TOLD]) + (f" and {rest} more" if rest > 0 else "")
 
 
@@ -41,3 +41,9 @@ def listed(words: Sequence[str]) -> str:
 def past(moment: str | None, now: float) -> str:
     """Write how long ago a moment of the document was; `now` in Unix seconds."""
     return "at an unknown time" if moment is None else f"{ago(now - unix_time(moment))} ago"
+
+
+def lasting(since: str, now: float) -> str:
+    """Write for how long something has been there, and since when; `now` in Unix seconds."""
+    begin = unix_time(since)
+    return f"for {ago(now - begin)} (since {clock(begin)})"

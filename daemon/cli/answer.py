@@ -6,7 +6,7 @@ import msgspec
 
 from checks.model import CheckName, Json, Status
 from daemon.document import Document, Learned, Row
-from daemon.moments import unix_time
+from daemon.moments import clock, unix_time
 from daemon.report import harmless
 from daemon.state import State
 
@@ -17,19 +17,23 @@ _SHOWN = CheckName.CONNECTOR  # of this check only the facts are read
 _ROW_HINTS: dict[str, Any] = Row.__annotations__ | {
     "check": CheckName, "status": Status, "state": State | None, "facts": msgspec.Raw,
 }  # fmt: skip
-_Row = msgspec.defstruct("Row", list(_ROW_HINTS.items()))
+_LATER = ("connector_log", "learned", "predictions", "alerts", "changes", "flap", "flapping")
+"""What a daemon that was not restarted since the last update does not say yet, of itself and of a row."""
 
+
+def _struct(name: str, hints: dict[str, Any]) -> type[msgspec.Struct]:
+    return msgspec.defstruct(
+        name,
+        [(key, hint) for key, hint in hints.items() if key not in _LATER]
+        + [(key, hint | None, None) for key, hint in hints.items() if key in _LATER],
+    )
+
+
+_Row = _struct("Row", _ROW_HINTS)
 _HINTS: dict[str, Any] = Document.__annotations__ | {
-    "schema": Literal[1], "status": Status, "checks": list[_Row], "diagnosis": list[msgspec.Raw],  # type: ignore[valid-type]
+    "schema": Literal[1], "status": Status, "checks": list[_Row],  # type: ignore[valid-type]
 }  # fmt: skip
-_LATER: dict[str, Any] = {"connector_log": None, "learned": None, "predictions": None}
-"""What a daemon that was not restarted since the last update does not say yet."""
-
-_Whole = msgspec.defstruct(
-    "Document",
-    [(name, hint) for name, hint in _HINTS.items() if name not in _LATER]
-    + [(name, _HINTS[name] | None, default) for name, default in _LATER.items()],
-)
+_Whole = _struct("Document", _HINTS)
 
 
 def read_document(body: bytes) -> Document:
@@ -38,10 +42,10 @@ def read_document(body: bytes) -> Document:
         found = msgspec.json.decode(body, type=_Whole)
         whole = {name: getattr(found, name) for name in _HINTS}
         whole["checks"] = [_row(row) for row in whole["checks"]]
-        whole["diagnosis"] = []
+        whole["changes"] = whole["changes"] or []
         whole["learned"] = whole["learned"] or Learned(relays=[], samples=[])
         for text in _times(whole):
-            unix_time(text)
+            clock(unix_time(text))  # both must be able to tell it
     except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
         raise ValueError(f"its answer is no document of schema 1: {error}") from error
     return cast("Document", whole)
@@ -66,8 +70,12 @@ def _facts(raw: msgspec.Raw) -> dict[str, Json]:
 
 def _times(whole: dict[str, Any]) -> list[str]:
     """Return every time that the document tells."""
-    log, predictions = whole["connector_log"], whole["predictions"]
-    times = [whole["started_at"], *(row["since"] for row in whole["checks"])]
+    log, predictions, alerts = whole["connector_log"], whole["predictions"], whole["alerts"]
+    times = [whole["started_at"], *(one["since"] for one in (*whole["checks"], *whole["diagnosis"]))]
+    times += [one["at"] for one in whole["changes"]]
+    if alerts is not None:
+        times += [one["starts_at"] for one in alerts["active"]] + [one["fires_at"] for one in alerts["pending"]]
+        times += [one["failing_since"] for one in alerts["alertmanagers"]]
     if log is not None:
         times += [log["last_line_at"], log["state_at"], log["token_at"]]
         times += [one["since"] for one in log["nameservers_down"]] + [one["last_at"] for one in log["causes"]]

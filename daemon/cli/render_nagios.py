@@ -1,4 +1,4 @@
-"""`check -o nagios`: one status line with performance data, then the problems, for any monitoring that runs plugins.
+"""`check -o nagios`: one status line with performance data, then causes and other problems, for any monitoring.
 
 Source: Monitoring Plugins Development Guidelines, "Plugin Output for Nagios" and "Performance data".
 """
@@ -6,6 +6,7 @@ Source: Monitoring Plugins Development Guidelines, "Plugin Output for Nagios" an
 from collections.abc import Sequence
 
 from checks.model import CheckName
+from daemon.cause_rows import Told, put_together
 from daemon.cli.nearest import safe
 from daemon.cli.phrases import worst_first
 from daemon.document import Document, Row
@@ -22,12 +23,17 @@ def render(whole: Document, *, warn_offset_s: float, max_offset_s: float) -> str
     ending = f" | {figures}" if figures else ""
     head = f"CONNECTOR {whole['status'].upper()}: {_plain(whole['summary'])}"
     first = _cut(head, MAX_LINE_BYTES - len(ending)) + ending
-    return "\n".join([first, *_listed(worst_first(whole["checks"]), MAX_BYTES - _size([first]))]) + "\n"
+    causes = put_together(whole["diagnosis"], whole["checks"])
+    leading = [_cause(told) for told in causes.told if told.cause["severity"] != "info"]
+    others = [_cause(told) for told in causes.told if told.cause["severity"] == "info"]
+    rows = [_problem(row) for row in worst_first(whole["checks"]) if not causes.covers(row)]
+    problems = [*leading, *rows, *others]
+    return "\n".join([first, *_listed(problems, MAX_BYTES - _size([first]))]) + "\n"
 
 
-def _listed(problems: Sequence[Row], room: int) -> list[str]:
-    """Return a line for each problem, as far as number and `room` (bytes) allow; the last one tells what is missing."""
-    lines = [_problem(row) for row in problems[:MAX_PROBLEMS]]
+def _listed(problems: Sequence[str], room: int) -> list[str]:
+    """Return the problems, as far as number and `room` (bytes) allow; the last line tells what is missing."""
+    lines = list(problems[:MAX_PROBLEMS])
     if len(lines) == len(problems) and _size(lines) <= room:
         return lines
     lines = lines[: MAX_PROBLEMS - 1]
@@ -51,6 +57,12 @@ def _figures(whole: Document, warn_offset_s: float, max_offset_s: float) -> list
         tally = count_resources(whole["checks"], 0)
         figures.append(f"'failing'={tally.failing};;;0;{tally.total}")
     return figures
+
+
+def _cause(told: Told) -> str:
+    explains = f"; {told.blast}" if told.blast else ""
+    text = f"{told.cause['severity'].upper()} {told.label}: {told.cause['title']}{explains}"
+    return _cut(_plain(text), MAX_LINE_BYTES)
 
 
 def _problem(row: Row) -> str:

@@ -1,16 +1,18 @@
 """`status -o table`: what is not fine, told as `check` tells it, under a head on the Connector itself.
 
-Who is called at three in the morning wants the failing rows, since when, and what to do; what is fine is a number.
+Who is called at three in the morning wants the cause, since when, and what to do; what is fine is a number.
 """
 
 from typing import NamedTuple
 
 from checks.model import Reason, Status
+from daemon.cause_rows import put_together
+from daemon.cli.cause_table import STYLES, Advised, write_alerts, write_causes
 from daemon.cli.nearest import safe
 from daemon.cli.paper import Paper
 from daemon.cli.phrases import is_problem
 from daemon.cli.render_table import many_fine, title
-from daemon.cli.table import STYLES, Table, ending
+from daemon.cli.table import Table, ending
 from daemon.connector_words import connector_lines
 from daemon.document import Document, Row
 from daemon.held import held_words
@@ -41,16 +43,26 @@ def render(whole: Document, now: float, look: Look | None = None) -> str:
     look = look or Look()
     paper = Paper(look.width, colour=look.colour)
     seen = looks(whole["checks"])
+    causes, advised = put_together(whole["diagnosis"], seen.first), Advised(paper)
     _head(paper, whole, now)
+    write_causes(paper, causes, advised, now, everything=look.everything)
+    write_alerts(paper, whole, now, everything=look.everything)
     if not look.rows_first:
         _connector(paper, whole, now)
     rows = seen.first if look.everything else tuple(row for row in seen.first if _worth_reading(row))
-    table = Table(paper, seen.second, fold_ok=many_fine(rows), held=lambda row: held_words(row, now))
-    table.sections(rows)
+    Table(
+        paper,
+        seen.second,
+        fold_ok=many_fine(rows),
+        advised=advised,
+        held=lambda row: held_words(row, now),
+        causes=causes,
+        everything=look.everything,
+    ).sections(rows)
     _left_out(paper, len(rows), len(seen.first))
     if look.rows_first:
         _connector(paper, whole, now)
-    ending(paper, whole)
+    ending(paper, whole, causes)
     return paper.text()
 
 
@@ -67,7 +79,8 @@ def _left_out(paper: Paper, shown: int, known: int) -> None:
 
 
 def _worth_reading(row: Row) -> bool:
-    return is_problem(row) or row["state"] in _UNSETTLED or row["reason"] == Reason.DEPENDENCY_FAILED
+    unsettled = row["state"] in _UNSETTLED or bool(row["flapping"])
+    return is_problem(row) or unsettled or row["reason"] == Reason.DEPENDENCY_FAILED
 
 
 def _head(paper: Paper, whole: Document, now: float) -> None:

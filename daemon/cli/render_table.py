@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 
 from checks.model import CheckName, Status
+from daemon.cause_rows import put_together
+from daemon.cli.cause_table import Advised, write_causes
 from daemon.cli.nearest import safe
 from daemon.cli.paper import Paper
 from daemon.cli.table import Table, ending
@@ -20,8 +22,10 @@ def render(whole: Document, *, width: int | None = None, colour: bool = False) -
     when = f"{whole['started_at'][:19].replace('T', ' ')} UTC, took {whole['duration_seconds']:.2g} s"
     paper.line(paper.paint(when, "dim"))
     seen = looks(whole["checks"])
-    Table(paper, seen.second, fold_ok=many_fine(seen.first)).sections(seen.first)
-    ending(paper, whole)
+    causes, advised = put_together(whole["diagnosis"], seen.first), Advised(paper)
+    write_causes(paper, causes, advised)
+    Table(paper, seen.second, fold_ok=many_fine(seen.first), advised=advised, causes=causes).sections(seen.first)
+    ending(paper, whole, causes)
     return paper.text()
 
 

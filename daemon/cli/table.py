@@ -3,44 +3,41 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from checks.model import CheckName, Reason, Status
-from daemon.advice import split_action
+from checks.model import CheckName, Reason, Status, worst
+from daemon.cause_rows import NO_CAUSES, Causes
+from daemon.cli.cause_table import INDENT, MAX_TOLD, STATUS_WIDTH, STYLES, Advised, write_background
 from daemon.cli.nearest import safe
 from daemon.cli.paper import Paper, cell
 from daemon.cli.phrases import EVENT_WORDS, NOTES, is_problem
 from daemon.cli.terminal import columns
 from daemon.document import Document, Row
 from daemon.row_looks import is_second
+from daemon.words import count
 
 MAX_SUBJECT = 34  # columns: wider, a row that needs it pushes all texts to the right edge
-STATUS_WIDTH = 8  # of CRITICAL, the longest word
-INDENT = 2 + STATUS_WIDTH + 2
+FEW = 3  # explained rows that are listed below their cause: so few say more by name than as a number
 
 SECTIONS: Sequence[tuple[str, tuple[CheckName, ...]]] = (
+    ("Connector", (CheckName.CONNECTOR,)),
     ("This host", (CheckName.HOST, CheckName.CLOCK)),
     ("Twingate", (CheckName.CONTROL_PLANE, CheckName.RELAY, CheckName.NAT)),
     ("Names", (CheckName.RESOLVER, CheckName.DNS)),
     ("Ports", (CheckName.TCP,)),
-    ("Connector", (CheckName.CONNECTOR,)),
     ("Notes (they do not change the verdict)", NOTES),
 )
-STYLES = {
-    Status.OK: "green",
-    Status.WARNING: "yellow",
-    Status.CRITICAL: "red",
-    Status.UNKNOWN: "magenta",
-    Status.SKIPPED: "dim",
-}
 _ALONE = {CheckName.CLOCK: "clock", CheckName.NAT: "NAT", CheckName.PROVIDER: "status page"}
+_THINGS = {CheckName.DNS: "name", CheckName.TCP: "port"}
 _PREFIX = {CheckName.CONTROL_PLANE: "Controller ", CheckName.RELAY: "Relay ", CheckName.RESOLVER: "nameserver "}
 
 
 class Table:
-    """Writes sections; remembers which advice it has given, to give it once.
+    """Writes sections; advice is given once.
 
     - `second`: by the id of a row, what was seen of the same target from the host's seat.
     - `fold_ok`: rows of Resources that are fine are counted rather than listed.
     - `held`: words on how long a row has been so; empty where nothing is held.
+    - `causes`: what they explain is counted, or listed with `everything` or if it is little; either way without advice,
+      which would send people to the wrong place.
     """
 
     def __init__(
@@ -49,13 +46,20 @@ class Table:
         second: Mapping[str, Row],
         *,
         fold_ok: bool,
+        advised: Advised | None = None,
         held: Callable[[Row], str] = lambda _: "",
+        causes: Causes = NO_CAUSES,
+        everything: bool = False,
     ) -> None:
         self._paper = paper
         self._second = second
         self._fold_ok = fold_ok
         self._held = held
-        self._advised: set[str] = set()
+        self._advised = advised or Advised(paper)
+        self._causes = causes
+        self._counted = frozenset(
+            row["id"] for told in causes.told if not everything and len(told.rows) > FEW for row in told.rows
+        )
 
     def sections(self, rows: Sequence[Row]) -> None:
         """Write all sections that have a row."""
@@ -75,10 +79,19 @@ class Table:
             self._row(row, width)
 
     def _fold(self, rows: Sequence[Row]) -> set[str]:
-        """Write one line for rows of Resources that are fine or skipped; return their ids."""
-        folded: set[str] = set()
+        """Write one line for rows that a cause explains, and for those of Resources that are fine or skipped.
+
+        Return their ids.
+        """
+        folded = {row["id"] for row in rows if row["id"] in self._counted}
+        for check in CheckName:
+            explained = [row for row in rows if row["check"] == check and row["id"] in folded]
+            if explained:
+                number = count(len(explained), _THINGS.get(check, "row"))
+                statuses = {Status(row["status"]) for row in explained} - {Status.SKIPPED}
+                self._line(worst(statuses) if statuses else Status.SKIPPED, f"{number} explained by the causes above")
         for check, things in ((CheckName.DNS, "names"), (CheckName.TCP, "ports")):
-            mine = [row for row in rows if row["check"] == check]
+            mine = [row for row in rows if row["check"] == check and row["id"] not in folded]
             fine = [row for row in mine if row["status"] == Status.OK]
             if self._fold_ok and len(fine) > 1:
                 self._line(Status.OK, f"{len(fine)} {things} {'resolve' if check is CheckName.DNS else 'accept'}")
@@ -109,7 +122,9 @@ class Table:
             paper.line(f"{lead}  {text}".rstrip() + ("" if problem else self._names(row, f"{lead}  {text}")))
         paper.restyle(start, _word(status), STYLES[status])
         self._second_look(row)
-        if problem:
+        if self._causes.covers(row):
+            self._refer(row)
+        elif problem or row["flapping"]:
             self._explain(row)
 
     def _second_look(self, row: Row) -> None:
@@ -137,24 +152,26 @@ class Table:
             names = ", ".join(safe(name) for name in row["resources"])
             event = EVENT_WORDS.get(row["event"] or "")
             paper.paragraph(f'Users of {names} meet "{event}"' if event else f"Resource: {names}", lead=indent)
-        advice = split_action(safe(row["action"]))
-        if advice.text and advice.text not in self._advised:
-            self._advised.add(advice.text)
-            start = paper.count
-            paper.paragraph(advice.text, lead=f"{indent}ACTION  ")
-            paper.restyle(start, "ACTION", "bold")
-        for command in advice.commands:
-            start = paper.count
-            paper.line(f"{indent}REPEAT  {command}")
-            paper.restyle(start, "REPEAT", "bold")
+        if cause := self._causes.alone.get(row["id"]):
+            write_background(paper, cause)
+        self._advised.give(row["action"])
+
+    def _refer(self, row: Row) -> None:
+        """Write for how long, and which cause says the rest."""
+        told, held = self._causes.by.get(row["id"]), self._held(row)
+        by = "" if told is None else f"explained by {safe(told.label)}, see Causes"
+        if held or by:
+            self._paper.paragraph("; ".join(filter(None, (held, by))), lead=" " * INDENT)
 
 
-def ending(paper: Paper, whole: Document) -> None:
+def ending(paper: Paper, whole: Document, causes: Causes = NO_CAUSES) -> None:
     """Write where to read more, and the verdict as the last line."""
-    reasons = dict.fromkeys(row["reason"] for row in whole["checks"] if is_problem(row) and row["reason"])
+    alerts = [told.cause["alert"] for told in causes.told[:MAX_TOLD]]
+    reasons = [row["reason"] for row in whole["checks"] if is_problem(row) and not causes.covers(row)]
+    topics = [topic for topic in dict.fromkeys([*alerts, *reasons]) if topic]
     paper.line()
-    if reasons:
-        paper.line(f"More: healthctl explain {' '.join(map(safe, reasons))}")
+    if topics:
+        paper.line(f"More: healthctl explain {' '.join(map(safe, topics))}")
     status = Status(whole["status"])
     word = status.value.upper()
     start = paper.count

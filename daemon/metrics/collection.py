@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable
 
+from daemon.metrics.alerts import alert_families
 from daemon.metrics.checks import check_families, last_run
 from daemon.metrics.connector import connector_counters, connector_families
+from daemon.metrics.diagnosis import diagnosis_families
 from daemon.metrics.engine import engine_families
 from daemon.metrics.exposition import Family, render
 from daemon.metrics.families import moment_of
 from daemon.metrics.identity import identity_families
+from daemon.metrics.notifications import notification_families
 from daemon.metrics.path import path_families
 from daemon.metrics.process import process_families
 from daemon.metrics.resources import ResourceMetrics
@@ -29,10 +32,13 @@ class Metrics:
             *identity_families(view),
             *check_families(view),
             last_run(view),
+            *alert_families(view),
             *path_families(moment),
             *connector_families(moment),
             *connector_counters(view),
+            *diagnosis_families(view),
             *engine_families(view),
+            *notification_families(view),
             *self._process(),
         ]
         return with_resources(moment, fixed, self._resources)

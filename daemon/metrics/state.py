@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from daemon.metrics.checks import last_run
 from daemon.metrics.connector import connector_families
+from daemon.metrics.diagnosis import diagnosis_families
 from daemon.metrics.exposition import Family
 from daemon.metrics.families import Moment, gauge, moment_of
 from daemon.metrics.identity import identity_families
@@ -18,7 +19,7 @@ def state_families(view: View) -> list[Family]:
     """Return the state gauges and time stamps of one look: no counters, no histograms, nothing of the process."""
     moment = moment_of(view)
     fixed = [*identity_families(view), last_run(view), *path_families(moment), *connector_families(moment)]
-    return with_resources(moment, fixed, ResourceMetrics())
+    return with_resources(moment, [*fixed, *diagnosis_families(view)], ResourceMetrics())
 
 
 def with_resources(moment: Moment, families: Iterable[Family], resources: ResourceMetrics) -> list[Family]:

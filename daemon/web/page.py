@@ -12,20 +12,26 @@ import jinja2
 
 from checks.model import CheckName, Event, Status
 from daemon.advice import Advice, split_action
+from daemon.alert_words import alert_lines
+from daemon.cause_rows import Told, put_together
 from daemon.connector_words import connector_lines
-from daemon.document import Document, Row
+from daemon.document import CauseFound, Document, Row
 from daemon.held import held_words
 from daemon.moments import ago, clock, unix_time
 from daemon.row_looks import Looks, is_second, looks
 from daemon.state import State
 from daemon.words import Line as Words
+from daemon.words import lasting
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_ROWS = 500  # rows in full: beyond, a browser on a phone no longer scrolls; the rest is counted and linked
+MAX_CAUSES = 50  # boxes above everything else; so many at once are one fault that nobody recognised
+MAX_CHANGES = 10  # of the latest: a list to glance at, the rest is in the JSON
 REFRESH_S = 15  # the page asks again by itself
 
 _ATTENTION = (Status.CRITICAL, Status.WARNING, Status.UNKNOWN)
 _NOTES = frozenset({CheckName.PROVIDER, CheckName.DEFINITION})
+_LINKED = ("https://", "http://")  # a runbook elsewhere than on the web is named, not linked
 _EVENTS = {Event.DNS_LOOKUP_ERROR: "DNS lookup error", Event.UNABLE_TO_CONNECT: "Unable to connect"}
 _TITLES = {
     CheckName.HOST: "Host network", CheckName.CLOCK: "Clock", CheckName.CONTROL_PLANE: "Control plane",
@@ -38,7 +44,11 @@ _ALONE = frozenset({CheckName.CLOCK, CheckName.HOST, CheckName.NAT})  # of these
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One row as the page shows it; `second` is what was seen of the same target from the host's seat."""
+    """One row as the page shows it.
+
+    - `second` is what was seen of the same target from the host's seat.
+    - `cause`: the one that says no more than this row, but for what changed before.
+    """
 
     row: Row
     title: str
@@ -46,6 +56,21 @@ class Line:
     event: str
     advice: Advice
     second: Row | None = None
+    cause: CauseFound | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CauseBox:
+    """One cause as the page shows it, with the rows folded under it; `left`: how many more there are of these."""
+
+    cause: CauseFound
+    label: str
+    lasting: str
+    blast: str
+    advice: Advice
+    rows: list[Line]
+    left: int
+    link: bool
 
 
 class Page:
@@ -70,7 +95,8 @@ class Page:
     def render(self, whole: Document, now: float, *, refresh: bool = True) -> str:
         """Return the page of a document; `now` is the Unix time at which it was made."""
         seen = looks(whole["checks"])
-        urgent = _urgent(seen.first)
+        causes = put_together(whole["diagnosis"], seen.first)
+        urgent = _urgent(row for row in seen.first if not causes.covers(row))
         every = _beside(seen)
         verdict, stop, details = whole["summary"].partition(". ")  # sentences; the first tells what users notice
         verdict += "." if stop else ""
@@ -82,7 +108,11 @@ class Page:
             css=self._css,
             refresh_s=REFRESH_S if refresh else 0,
             made_at=clock(now),
-            attention=[_line(row, now, seen.second.get(row["id"])) for row in shown],
+            causes=_told(causes.told[:MAX_CAUSES], now),
+            causes_left=max(0, len(causes.told) - MAX_CAUSES),
+            alerts=alert_lines(whole["alerts"], now),
+            changes=whole["changes"][:MAX_CHANGES],
+            attention=[_line(row, now, seen.second.get(row["id"]), causes.alone.get(row["id"])) for row in shown],
             attention_left=len(urgent) - len(shown),
             attention_query=urlencode({"status": ",".join(status.value for status in _ATTENTION)}),
             statuses=tuple(status.value for status in (*_ATTENTION, Status.OK, Status.SKIPPED)),
@@ -95,13 +125,37 @@ class Page:
 
 
 def _urgent(rows: Iterable[Row]) -> list[Row]:
-    """Return what somebody should read: the worst first, confirmed before unconfirmed, what decides before notes."""
+    """Return what somebody should read: what decides before notes, the worst first, of these the Connector itself."""
     found = [row for row in rows if row["status"] in _ATTENTION]
     return sorted(found, key=_urgency)
 
 
-def _urgency(row: Row) -> tuple[bool, int, bool]:
-    return row["check"] in _NOTES, _ATTENTION.index(Status(row["status"])), row["state"] == State.PENDING
+def _urgency(row: Row) -> tuple[bool, int, bool, bool]:
+    verdict = _ATTENTION.index(Status(row["status"]))
+    return row["check"] in _NOTES, verdict, row["check"] != CheckName.CONNECTOR, row["state"] == State.PENDING
+
+
+def _told(causes: Iterable[Told], now: float) -> list[CauseBox]:
+    """Return the causes, with so many of the rows that they explain as a phone can scroll."""
+    boxes: list[CauseBox] = []
+    room = MAX_ROWS
+    for one in causes:
+        shown = one.rows[:room]
+        room -= len(shown)
+        runbook = one.cause["runbook"] or ""
+        boxes.append(
+            CauseBox(
+                cause=one.cause,
+                label=one.label,
+                lasting=lasting(one.cause["since"], now),
+                blast=one.blast,
+                advice=split_action(one.cause["action"]),
+                rows=[_line(row, now) for row in shown],
+                left=len(one.rows) - len(shown),
+                link=runbook.startswith(_LINKED),
+            )
+        )
+    return boxes
 
 
 def _counts(rows: Sequence[Row]) -> list[tuple[str, dict[str, int]]]:
@@ -134,7 +188,7 @@ def _grouped(lines: Iterable[Words]) -> list[tuple[str, list[Words]]]:
     return groups
 
 
-def _line(row: Row, now: float, second: Row | None = None) -> Line:
+def _line(row: Row, now: float, second: Row | None = None, cause: CauseFound | None = None) -> Line:
     check = CheckName(row["check"])
     title = _TITLES[check] if check in _ALONE else f"{_TITLES[check]} {row['target']}"
     return Line(
@@ -144,4 +198,5 @@ def _line(row: Row, now: float, second: Row | None = None) -> Line:
         event=_EVENTS.get(Event(row["event"]), "") if row["event"] else "",
         advice=split_action(row["action"]),
         second=second,
+        cause=cause,
     )

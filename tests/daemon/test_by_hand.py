@@ -37,6 +37,27 @@ def test_a_command_begins_in_the_connectors_network(action: str, expected: str) 
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("between this host and that one", "between the Connector's network and that one"),
+        ("This host has no route to it.", "The Connector's network has no route to it."),
+        ("this host's own policy forbids it", "the Connector's own policy forbids it"),
+        ("Repeat it by hand on this host: dig a.test A", None),
+        ("Compare this host's clock", None),
+        ("issuer X is trusted by this host alone", None),
+        ("This host ran out of descriptors", None),
+        ("9 of this host's 10 file descriptors are in use", None),
+    ],
+)  # fmt: skip
+def test_what_is_called_this_host_is_where_the_probe_stood(text: str, expected: str | None) -> None:
+    """From the Connector's seat "this host" would send people to the wrong network; what is the host's stays so."""
+    rows = {"t": Outcome(status=Status.CRITICAL, reason=Reason.TIMEOUT, summary=text, action=text)}
+    there, here = from_there(rows, THERE)["t"], from_there(rows, replace(THERE, name="host"))["t"]
+    assert (there.summary, there.action) == ((expected or text),) * 2
+    assert here == rows["t"]
+
+
+@pytest.mark.parametrize(
     "seat",
     [replace(THERE, name="host"), replace(THERE, mark=lambda: "host"), replace(THERE, mark=lambda: None)],
     ids=["host", "own-namespace", "gone"],

@@ -11,7 +11,7 @@ from daemon.metrics.exposition import Kind, render
 from daemon.metrics.process import process_families
 from daemon.metrics.state import state_families
 from tests.support.exposed import engine, exposition, lint, series, series_of, values
-from tests.support.office import office, seen, watched
+from tests.support.office import diagnosed, office, seen, watched
 from tests.support.servers import find, require
 
 ROOT = Path(__file__).parents[2]
@@ -20,9 +20,8 @@ GOLDEN = Path(__file__).parent / "data" / "metrics.golden.txt"
 
 def test_golden() -> None:
     """The whole exposition stays as it is, byte for byte; UPDATE_GOLDEN=1 writes it anew."""
-    text = re.sub(
-        r"(_build_info)\{.*\}", r'\1{version="X",python="Y"}', exposition(watched(seen(office())), openmetrics=False)
-    )
+    shown = exposition(diagnosed(watched(seen(office()))), openmetrics=False)
+    text = re.sub(r"(_build_info)\{.*\}", r'\1{version="X",python="Y"}', shown)
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(text, "utf-8")
     assert text == GOLDEN.read_text("utf-8")
@@ -30,7 +29,7 @@ def test_golden() -> None:
 
 def test_both_formats_say_the_same() -> None:
     """Every series is read by the strict OpenMetrics parser, once, and is the same in the older format."""
-    families = Metrics().families(watched(seen(office())).view(engine()))
+    families = Metrics().families(diagnosed(watched(seen(office()))).view(engine()))
     found = series_of(families)
     assert found["connector_health_series", frozenset()] == sum(f.size for f in families)
     assert any(name == "process_resident_memory_bytes" for name, _ in found)
@@ -40,14 +39,14 @@ def test_both_formats_say_the_same() -> None:
 def test_promtool_is_content() -> None:
     """promtool's linter finds nothing, in the daemon's exposition and in that of one look."""
     require("promtool")
-    stage = watched(seen(office()))
+    stage = diagnosed(watched(seen(office())))
     assert lint(Metrics().render(stage.view(engine()), openmetrics=False).decode()) == ""
     assert lint(render(state_families(stage.view()), openmetrics=False)) == ""
 
 
 def test_one_look_has_no_counters() -> None:
     """`check -o prometheus` shows gauges and time stamps only."""
-    families = [f for f in state_families(watched(seen(office())).view()) if f.lines]
+    families = [f for f in state_families(diagnosed(watched(seen(office()))).view()) if f.lines]
     assert {f.kind for f in families} == {Kind.GAUGE, Kind.INFO}
     assert not [f.name for f in families if "scheduler" in f.name or f.name.startswith(("process", "python"))]
 
@@ -81,7 +80,7 @@ def test_every_family_is_documented() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text("utf-8")
     documented = dict(re.findall(r"^\| `(\w+)(?:\{(.*?)\})?`", text, re.MULTILINE))
     labels: dict[str, set[str]] = {}
-    for family in Metrics(list).families(watched(seen(office())).view(engine())):
+    for family in Metrics(list).families(diagnosed(watched(seen(office()))).view(engine())):
         name = family.sample_name.removeprefix("connector_health_")
         labels.setdefault(name, set())
         for line in "".join(family.lines).splitlines():

@@ -48,13 +48,13 @@ async def test_parents_are_asked_once_for_800_failures(named: bool) -> None:
         await begun(made)
         with made.counted() as ran:
             made.ill[CheckName.DNS if named else CheckName.TCP] = BAD
-            await asyncio.sleep(32)
+            await asyncio.sleep(34)
     failed = made.jobs(CheckName.DNS if named else CheckName.TCP)
     assert all(made.state(row) is State.FAILING for row in failed)
     for parent in (HOST, CONNECTOR, *([RESOLVER] if named else [])):
         times = ran[parent]
         assert times[0] <= CONFIRM_S + SLACK_S, "before the first of them is failing"
-        assert len(times) <= 32 / CONFIRM_S + 4, "and its own slots"
+        assert len(times) <= 34 / CONFIRM_S + 4, "and its own slots"
     assert named or len(ran[RESOLVER]) <= 2, "an address needs no nameserver: its slots only"
 
 
@@ -99,7 +99,7 @@ async def test_who_is_asked_at_a_network_event() -> None:
             await asyncio.sleep(1.0)
         for job_id in (HOST, RESOLVER, CONTROL_PLANE, RELAY):
             assert len(ran[job_id]) == 1, job_id
-        assert len([job_id for job_id in ran if job_id.startswith("tcp:")]) == 100
+        assert ran.keys() >= {job_id for job_id in made.jobs(CheckName.TCP) if made.times(job_id)[0] < 60}
         assert CLOCK not in ran
         assert "tcp:10.0.3.77:22" not in ran
 
@@ -283,4 +283,4 @@ async def test_reload_takes_what_is_gone_off_the_list() -> None:
         with made.counted() as ran:
             made.engine.network_changed(WAY_OUT)
             await asyncio.sleep(1)
-    assert len([job_id for job_id in ran if job_id.startswith("tcp:")]) == 100
+    assert ran.keys() >= {job_id for job_id in made.jobs(CheckName.TCP) if made.times(job_id)[0] < 60}

@@ -58,12 +58,16 @@ def test_document_is_the_contract_to_the_letter() -> None:
                 "suppressed_by": None,
                 "measurements": {"connect_seconds": 0.0011},
                 "facts": {"addresses": ["10.1.2.3"]},
+                "flap": None,
+                "flapping": None,
             }
         ],
         "diagnosis": [],
         "connector_log": None,
         "learned": {"relays": [], "samples": []},
         "predictions": None,
+        "alerts": None,
+        "changes": [],
     }
     assert encode(whole) == json.dumps(expected, indent=2)
 

@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from checks.model import Reason, Status
+from daemon.causes import Diagnosis
 from daemon.config.schema import Config, Maintenance, Resource
 from daemon.metrics.resource_states import ResourceState, count_states
 from tests.support.views import STARTED_AT, Stage, dns_job, plain_job, skipped, tcp_job
@@ -112,3 +113,34 @@ def test_disabled() -> None:
     resources = [Resource(name="A", address="10.0.0.1", probe="never"), Resource(name="B", address="10.0.0.2")]
     stage = Stage([plain_job("tcp:10.0.0.1", fixed=skipped(Reason.NOT_PROBEABLE), resources=("A",))], resources)
     assert count_states(stage.view(), stage.board.present) == {ResourceState.DISABLED: 2}
+
+
+@pytest.mark.parametrize(
+    ("failing", "explained", "expected"),
+    [
+        ((PORT,), (PORT,), "suppressed"),
+        ((PORT, OTHER), (PORT, OTHER), "suppressed"),
+        ((PORT, OTHER), (PORT,), "failing"),
+        ((PORT,), (), "failing"),
+        ((), (PORT,), "ok"),
+    ],
+)
+def test_what_a_cause_explains_does_not_fail_by_itself(
+    failing: tuple[str, ...], explained: tuple[str, ...], expected: str
+) -> None:
+    """A Resource of which a cause elsewhere explains all that fails is suppressed; one failure of its own is enough."""
+    resource = Resource(name="DB", address="db.corp")
+    stage = Stage([dns_job("db.corp", "DB"), tcp_job("db.corp", 1, "DB"), tcp_job("db.corp", 2, "DB")], [resource])
+    for row in (NAME, PORT, OTHER):
+        stage.see(row, *(CRITICAL if row in failing else OK), times=2)
+    stage.diagnosis = Diagnosis(explained=dict.fromkeys(explained, "SubnetUnreachable:10.0.0.0/24"))
+    assert list(count_states(stage.view(), stage.board.present)) == [expected]
+
+
+def test_a_failure_that_is_explained_before_it_is_confirmed_is_suppressed() -> None:
+    """Pending and recovering rows are explained as failing ones are."""
+    stage = Stage([tcp_job("db.corp", 1, "DB")], [Resource(name="DB", address="db.corp")])
+    stage.diagnosis = Diagnosis(explained={PORT: "SubnetUnreachable:10.0.0.0/24"})
+    for status in (CRITICAL, CRITICAL, OK):
+        stage.see(PORT, *status)
+        assert list(count_states(stage.view(), stage.board.present)) == ["suppressed"]

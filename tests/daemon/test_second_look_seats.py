@@ -230,3 +230,15 @@ def test_only_resources_are_cut_off_by_the_connector() -> None:
     relay = replace(NAME, id="relay:x", check=CheckName.RELAY)
     assert not_seen(NAME, rows, GONE)["x"].status is Status.SKIPPED
     assert not_seen(relay, rows, GONE)["x"].status is Status.UNKNOWN
+
+
+def test_without_a_row_on_the_connector_none_is_named() -> None:
+    """Where the check `connector` is switched off, the text stands alone and no row is said to silence another."""
+    rows = {"x": Outcome(status=Status.CRITICAL, reason=Reason.NO_ROUTE, summary="x")}
+    relay = replace(NAME, id="relay:x", check=CheckName.RELAY)
+    for job in (NAME, relay):
+        found = not_seen(job, rows, GONE, watched=False)["x"]
+        assert "connector:process" not in f"{found.summary} {found.action} {found.facts}"
+        assert "not asked: the Connector is not running" in found.summary
+        assert "See that the Connector runs" in found.action
+        assert "connector:process" in not_seen(job, rows, GONE)["x"].summary

@@ -3,6 +3,8 @@
 from checks.connlog.model import ConnectionKind, LogCause
 from checks.connlog.summary import Capability, CauseCount, LogSummary
 from checks.model import Event, Json, Outcome, Reason, Status
+from daemon.alert import Alert, AlertKey, Alerts, Delivery
+from daemon.causes import Cause, Diagnosis, Domain
 from daemon.config.schema import Config, Connector, Metrics, Resource
 from daemon.observed import Observed, Predictions
 from tests.support.views import Stage, dns_job, plain_job, skipped, tcp_job
@@ -145,4 +147,44 @@ def watched(stage: Stage) -> Stage:
     )
     predictions = Predictions(counts={("none", "none"): 88, ("dns_lookup_error", "dns_lookup_error"): 2})
     stage.observed = Observed(log=log, predictions=predictions)
+    return stage
+
+
+def diagnosed(stage: Stage) -> Stage:
+    """Let causes be found, alerts be decided, and one of two Alertmanagers refuse them."""
+    down = Cause(
+        code="NameserverDown", target="10.0.0.3", domain=Domain.RESOLVER, severity="warning", title="it is silent",
+        text="10.0.0.3 does not answer", action="Start it.", since=stage.at, evidence=("resolver:10.0.0.3",),
+        explains=("dns:files.corp.internal",), resources=1, alert="ConnectorNameserverDown",
+    )  # fmt: skip
+    fails = Cause(
+        code="PortFails", target="10.9.8.7:631", domain=Domain.RESOURCE, severity="warning", title="it is refused",
+        text="10.9.8.7:631 refused", action="Start it.", since=stage.at, evidence=("tcp:10.9.8.7:631",), resources=1,
+        alert="ConnectorUnableToConnect",
+    )  # fmt: skip
+    clock = Cause(
+        code="ClockStepped", target="", domain=Domain.CLOCK, severity="info", title="the clock was set", text="by 3 s",
+        action="", since=stage.at,
+    )  # fmt: skip
+    explained = dict.fromkeys(down.explains, down.id)
+    stage.diagnosis = Diagnosis(causes=(down, fails, clock), explained=explained)
+    stage.alerts = Alerts(
+        active=(
+            Alert(key=AlertKey("ConnectorNameserverDown", "warning", ("", "", "", "10.0.0.3", "")), starts_at=stage.at),
+            Alert(
+                key=AlertKey("ConnectorUnableToConnect", "warning", ('Printer "2"', "10.9.8.7", "631", "", "")),
+                starts_at=stage.at,
+            ),
+            Alert(
+                key=AlertKey("ConnectorTLSIntercepted", "warning", ("", "", "", "", "acme.twingate.com")),
+                starts_at=stage.at,
+            ),
+        ),
+        truncated={"ConnectorUnableToConnect": 3},
+        version=2,
+    )
+    stage.deliveries = (
+        Delivery(name="am-1.example.com:9093", sent=14),
+        Delivery(name="am-2.example.com:9093", sent=9, errors=5, dropped=2, queue_length=1, failing_since=stage.at),
+    )
     return stage

@@ -7,7 +7,9 @@ from checks.model import CheckName, Event, Json, Outcome, Reason, Status
 from checks.names import NameSpec
 from checks.net.endpoint import Endpoint
 from checks.tcp import TcpSpec
+from daemon.alert import NO_ALERTS, Delivery
 from daemon.board import Board
+from daemon.causes import NO_DIAGNOSIS, Change
 from daemon.config.schema import Config, Resource
 from daemon.jobs import Job, Result
 from daemon.plan import Plan
@@ -28,12 +30,19 @@ class Stage:
     def __init__(self, jobs: Iterable[Job], resources: Sequence[Resource] = (), config: Config | None = None) -> None:
         self.at = STARTED_AT
         jobs = tuple(jobs)
-        rows_of = {r.name: tuple(job.id for job in jobs if r.name in job.resources) for r in resources}
+        behind: dict[str, list[str]] = {resource.name: [] for resource in resources}
+        for job in jobs:
+            for name in behind.keys() & set(job.resources):
+                behind[name].append(job.id)
+        rows_of = {name: tuple(ids) for name, ids in behind.items()}
         self.config = config or Config(resources=tuple(resources))
         self.plan = Plan(jobs=jobs, resources=tuple(resources), rows_of=rows_of)
         self.board = Board(Policy(), lambda: self.at, reasons=lambda check: REASONS.get(check, frozenset()))
         self.board.load(jobs)
         self.observed = NOTHING_OBSERVED
+        self.diagnosis, self.alerts = NO_DIAGNOSIS, NO_ALERTS
+        self.deliveries: tuple[Delivery, ...] = ()
+        self.changes: tuple[Change, ...] = ()
 
     def see(
         self,
@@ -80,7 +89,10 @@ class Stage:
         engine = engine or EngineFigures(
             connector="office-1", started_at=STARTED_AT, ready=True, reloaded_at=STARTED_AT
         )
-        return View(config=self.config, plan=self.plan, board=self.board, engine=engine, observed=self.observed)
+        return View(
+            config=self.config, plan=self.plan, board=self.board, engine=engine, observed=self.observed,
+            diagnosis=self.diagnosis, alerts=self.alerts, deliveries=self.deliveries, changes=self.changes,
+        )  # fmt: skip
 
 
 def plain_job(row_id: str, *, fixed: Outcome | None = None, resources: tuple[str, ...] = ()) -> Job:

@@ -15,9 +15,11 @@ from checks.net.endpoint import Endpoint
 from daemon.cli.answer import MAX_FACTS, as_json, read_document
 from daemon.cli.ask import AskError, Bounds, UnreachableError, ask
 from daemon.cli.places import Place
+from daemon.cli.render_status import render
 from daemon.report import encode, report
 from tests.support.cli import healthctl
 from tests.support.observed import everything
+from tests.support.outage import NOW, outage
 from tests.support.servers import free_port
 from tests.support.statuses import Lie, answer, liar
 
@@ -27,6 +29,12 @@ SHORT = Bounds(silence_s=0.2, whole_s=0.5, max_bytes=1 << 20)
 def document() -> dict[str, Any]:
     """Return a document as a daemon sends it, to be spoilt."""
     found: dict[str, Any] = json.loads(encode(report(everything())))
+    return found
+
+
+def outage_document() -> dict[str, Any]:
+    """Return one with a cause, alerts and changes, to be spoilt."""
+    found: dict[str, Any] = json.loads(encode(report(outage(2))))
     return found
 
 
@@ -161,9 +169,13 @@ def test_what_is_no_document_is_refused(body: bytes) -> None:
 
 
 def test_a_daemon_of_before_the_update_is_understood() -> None:
-    """One that was not restarted yet does not tell of the Connector's log: that is not known, and no error."""
-    old = {k: v for k, v in document().items() if k not in ("connector_log", "learned", "predictions")}
+    """One that was not restarted yet does not tell of log, alerts and changes: that is not known, and no error."""
+    later = ("connector_log", "learned", "predictions", "alerts", "changes", "flap", "flapping")
+    old = {k: v for k, v in document().items() if k not in later}
+    old["checks"] = [{k: v for k, v in row.items() if k not in later} for row in old["checks"]]
     found = read_document(json.dumps(old).encode())
+    assert (found["alerts"], found["changes"], found["checks"][0]["flapping"]) == (None, [], None)
+    assert "Causes" not in render(found, NOW)
     assert (found["connector_log"], found["learned"], found["predictions"]) == (
         None, {"relays": [], "samples": []}, None,
     )  # fmt: skip
@@ -174,6 +186,41 @@ def test_a_newer_daemon_may_say_more() -> None:
     whole = document() | {"news": [1]}
     whole["checks"][0]["more"] = {}
     assert read_document(json.dumps(whole).encode())["status"] == "critical"
+
+
+def test_what_a_daemon_says_of_causes_and_alerts_arrives() -> None:
+    """Read back, it is what was sent, so that `status` tells what the daemon knows."""
+    whole = outage_document()
+    found = read_document(json.dumps(whole).encode())
+    assert all(found[name] == whole[name] for name in ("diagnosis", "alerts", "changes"))
+    assert [row["suppressed_by"] for row in found["checks"]] == [row["suppressed_by"] for row in whole["checks"]]
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "value"),
+    [
+        (("diagnosis", 0), "since", "yesterday"),
+        (("diagnosis", 0), "since", "9999-12-31T23:59:59-23:00"),
+        (("diagnosis", 0), "explains", [7]),
+        (("diagnosis", 0), "resources", "many"),
+        (("alerts",), "active", [{}]),
+        (("alerts", "active", 0), "starts_at", "x"),
+        (("alerts", "pending", 0), "fires_at", None),
+        (("alerts", "alertmanagers", 1), "failing_since", "x"),
+        (("alerts",), "truncated", {"A": "x"}),
+        (("changes", 0), "at", 5),
+        (("changes", 0), "text", None),
+    ],
+)
+def test_another_diagnosis_is_refused(where: tuple[str | int, ...], name: str, value: object) -> None:
+    """What is not of the types that we print is not printed."""
+    whole = outage_document()
+    part: Any = whole
+    for step in where:
+        part = part[step]
+    part[name] = value
+    with pytest.raises(ValueError, match="no document of schema 1"):
+        read_document(json.dumps(whole).encode())
 
 
 def test_facts_are_not_taken_apart() -> None:

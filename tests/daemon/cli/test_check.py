@@ -103,7 +103,7 @@ def test_json_is_the_document_of_one_look(listener: str) -> None:
     whole = _json("--only", "tcp", "--resource", listener)
     assert list(whole) == ["schema", "version", "connector", "remote_network", "vantage", "confidence", "started_at",
                            "duration_seconds", "status", "summary", "checks", "diagnosis", "connector_log", "learned",
-                           "predictions"]  # fmt: skip
+                           "predictions", "alerts", "changes"]  # fmt: skip
     assert (whole["status"], whole["vantage"], whole["confidence"]) == ("ok", "host", "host_view")
     (row,) = whole["checks"]
     assert (row["id"], row["state"], row["since"], row["event"]) == (f"tcp:{listener}", None, None, "none")

@@ -1,0 +1,99 @@
+"""Causes beside the rows that they explain: who reads a cause need not read each of its rows as well."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import itemgetter
+from types import MappingProxyType
+
+from daemon.causes import Domain
+from daemon.document import CauseFound, Row
+from daemon.row_looks import is_second
+from daemon.words import count, some
+
+_PLACE = itemgetter(0)
+_SOLE = frozenset({"", "network", "system", "process", "udp"})  # targets of which each host has one: they say nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A cause to tell, the rows that it explains in their order, and the Resources behind these, each once."""
+
+    cause: CauseFound
+    rows: tuple[Row, ...]
+    resources: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """What it is called: its code, and which one."""
+        return label(self.cause)
+
+    @property
+    def blast(self) -> str:
+        """Say what it explains: Resources where there are any, else rows; empty where it stands alone."""
+        # The number is the diagnosis' own: this document may hold but a part of the rows.
+        number = max(self.cause["resources"], len(self.resources))
+        if number:
+            named = f": {some(self.resources, of=number)}" if self.resources else ""
+            return f"explains {count(number, 'Resource')}{named}"
+        if self.rows:
+            return f"explains {count(len(self.rows), 'row')}: {some(row['id'] for row in self.rows)}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """All causes of a document, put to their rows.
+
+    - `told`: those that say more than one row does, in their order.
+    - `by`: by the id of a row, the cause told that explains it.
+    - `evidence`: ids of rows that show a cause told, and that no cause told explains.
+    - `alone`: by the id of a row, the cause that says no more than this row does.
+    """
+
+    told: tuple[Told, ...] = ()
+    by: Mapping[str, Told] = field(default_factory=lambda: MappingProxyType({}))
+    evidence: frozenset[str] = frozenset()
+    alone: Mapping[str, CauseFound] = field(default_factory=lambda: MappingProxyType({}))
+
+    def covers(self, row: Row) -> bool:
+        """Tell whether a cause told says what there is to say of this row."""
+        return row["id"] in self.by or row["id"] in self.evidence
+
+
+NO_CAUSES = Causes()
+
+
+def put_together(causes: Iterable[CauseFound], rows: Iterable[Row]) -> Causes:
+    """Put causes to the rows of the same document; a row that two explain is told with the first."""
+    causes = list(causes)
+    if not causes:
+        return NO_CAUSES
+    known = {row["id"]: (place, row) for place, row in enumerate(rows) if not is_second(row)}
+    told: list[Told] = []
+    by: dict[str, Told] = {}
+    for cause in causes:
+        if repeats_a_row(cause):
+            continue
+        placed = [known[row_id] for row_id in set(cause["explains"]) if row_id in known and row_id not in by]
+        mine = [row for _, row in sorted(placed, key=_PLACE)]
+        names = tuple(dict.fromkeys(name for row in mine for name in row["resources"]))
+        one = Told(cause, tuple(mine), names)
+        told.append(one)
+        by.update((row["id"], one) for row in mine)
+    shown = frozenset(row_id for one in told for row_id in one.cause["evidence"] if row_id not in by)
+    alone = {row_id: cause for cause in causes if repeats_a_row(cause) for row_id in cause["evidence"]}
+    return Causes(tuple(told), by, shown, alone)
+
+
+def repeats_a_row(cause: CauseFound) -> bool:
+    """Tell whether a cause says no more than one row does: one Resource's name or port that fails by itself.
+
+    Such a cause is the row, so it does not explain it.
+    """
+    shown = cause["evidence"]
+    return cause["fault_domain"] == Domain.RESOURCE and len(shown) == 1 and shown[0] not in cause["explains"]
+
+
+def label(cause: CauseFound) -> str:
+    """Return the code of a cause, and which one it is about, where there could be others."""
+    return cause["code"] if cause["target"] in _SOLE else f"{cause['code']} {cause['target']}"
