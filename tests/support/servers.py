@@ -21,6 +21,7 @@ MISSING_PACKAGES = {
     "/bin/busybox": "busybox-static", "unshare": "util-linux", "nsenter": "util-linux",
     "systemd-nspawn": "systemd-container", "/lib/systemd/systemd-journal-remote": "systemd-journal-remote",
     "nft": "nftables", "ip": "iproute2", "prometheus": "prometheus", "promtool": "prometheus", "setpriv": "util-linux",
+    "prometheus-alertmanager": "prometheus-alertmanager", "amtool": "prometheus-alertmanager",
 }  # fmt: skip
 
 
