@@ -59,7 +59,7 @@ SCENARIOS = (
     Scenario(
         name="interception", fault="interception",
         page={
-            "alertname": "ConnectorTLSIntercepted", "severity": "warning", "endpoint": f"{CONTROLLER_NAME}:443",
+            "alertname": "ConnectorTLSIntercepted", "severity": "warning", "endpoint": CONTROLLER_NAME,
         },
     ),
     Scenario(
