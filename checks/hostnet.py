@@ -6,6 +6,7 @@ Source: proc(5), netdevice(7), rtnetlink(7), Linux include/uapi/linux/{route,if}
 """
 
 import array
+import contextlib
 import fcntl
 import ipaddress
 import socket
@@ -128,11 +129,13 @@ def read_interfaces(sock: socket.socket, read_net: NetReader) -> tuple[Interface
 
 
 def parse_if_inet6(text: str) -> tuple[tuple[str, str], ...]:
-    """Return (interface, address) of each line of /proc/net/if_inet6."""
+    """Return (interface, address) of each line of /proc/net/if_inet6; lines of another shape are left out."""
     found = []
     for line in text.splitlines():
         fields = line.split()
-        if len(fields) == 6 and len(fields[0]) == 32:
+        if len(fields) != 6:
+            continue
+        with contextlib.suppress(ValueError):
             found.append((fields[5], str(ipaddress.IPv6Address(bytes.fromhex(fields[0])))))
     return tuple(found)
 

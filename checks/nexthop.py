@@ -14,6 +14,7 @@ from checks.hostnet import Route
 BITS = {4: 32, 6: 128}
 BREATH = 500  # routes sorted in one go: about 1 ms, so that a table of 10,000 holds no loop
 SUBNETS = {4: (16, 24), 6: (48, 64)}  # what a site and a segment usually have
+MAX_KNOWN = 65536  # addresses of which the way is kept: a nameserver may give others each time, and for days
 HALF = 1  # the pair of half-sized routes that VPNs install instead of a default route
 
 
@@ -77,12 +78,14 @@ class NextHops:
         """Return the route to a literal address; None when there is none."""
         if address in self._known:
             return self._known[address]
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
         found = self._known[address] = self._look_up(address)
         return found
 
     def gateway(self, address: str) -> str:
         """Return the gateway on the way to an address; empty when it is on the link, or has no route."""
-        route = self.route(address)
+        route = self._known[address] if address in self._known else self.route(address)
         return route.gateway if route is not None else ""
 
     def prefixes(self, address: str) -> tuple[Prefix, ...]:
@@ -92,6 +95,8 @@ class NextHops:
         """
         found = self._prefixes.get(address)
         if found is None:
+            if len(self._prefixes) >= MAX_KNOWN:
+                self._prefixes.clear()
             found = self._prefixes[address] = tuple(self._make_prefixes(address))
         return found
 

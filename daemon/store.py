@@ -18,7 +18,17 @@ from checks.model import Event, Json, Reason, Status
 from daemon.history import Spell, Unsaved
 from daemon.jobs import SECOND_SEAT, Result
 from daemon.state import Transition
-from daemon.storefile import Changes, Past, RefusedError, SpellRow, StoreFile, decoded, is_damage, read_past
+from daemon.storefile import (
+    MAX_BASELINES,
+    Changes,
+    Past,
+    RefusedError,
+    SpellRow,
+    StoreFile,
+    decoded,
+    is_damage,
+    read_past,
+)
 
 log = logging.getLogger("connector_health.store")
 
@@ -28,7 +38,6 @@ CALL_S = 10.0  # a write that takes longer is given up on (its thread may still 
 READ_S = 1.0  # somebody waits for a page
 STOP_S = 0.9  # systemd and the person at the terminal wait: then what is not written is lost
 MAX_CHANGES_UNSAVED = 20_000
-MAX_BASELINES = 10_000  # learned values; the one learned first goes first
 MAX_HISTORY = 1000  # spells in one answer
 
 _TROUBLE = (sqlite3.Error, OSError, BusyError)  # TimeoutError is an OSError

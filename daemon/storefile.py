@@ -27,6 +27,7 @@ KEEP_GOOD, KEEP_BAD = 20, 50  # spells of a row: what went wrong is what will be
 MAX_SPELLS = 100_000  # in all, about 20 MiB; over it the oldest good ones go first
 MAX_CHANGES = 10_000
 MAX_EVER_UP = 200_000
+MAX_BASELINES = 10_000  # learned values; the one learned first goes first
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS ever_up (id TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
@@ -53,11 +54,11 @@ SpellRow = tuple[str, float, float, int, str, str | None, str | None, float, flo
 """A spell as it lies in the file: id, began, ended, runs, status, reason, event, last_s, most_s, summary."""
 
 
-def decoded(text: str | None) -> Json:
+def decoded(text: object) -> Json:
     """Return a learned value; None when there is none, or what a failing disk or a hand with ill intent made of it."""
     try:
-        value: Json = json.loads(text or "null")
-    except (ValueError, RecursionError):
+        value: Json = json.loads(text or "null")  # type: ignore[arg-type]  # whatever lies in the file
+    except (ValueError, TypeError, RecursionError):
         return None
     return value
 
@@ -218,8 +219,8 @@ def _refuse_foreign(db: sqlite3.Connection) -> int:
 
 def _read_past(db: sqlite3.Connection) -> Past:
     return Past(
-        ever_up=frozenset(row[0] for row in db.execute("SELECT id FROM ever_up")),
-        baselines=dict(db.execute("SELECT key, value FROM baseline")),
+        ever_up=frozenset(row[0] for row in db.execute("SELECT id FROM ever_up LIMIT ?", (MAX_EVER_UP,))),
+        baselines=dict(db.execute("SELECT key, value FROM baseline LIMIT ?", (MAX_BASELINES,))),
     )
 
 

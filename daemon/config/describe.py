@@ -95,7 +95,7 @@ KEYS: dict[str, str] = {
     "alerting.alertmanagers.tls.key_file": "Its key (PEM).",
     "alerting.external_labels": "Labels of every pushed alert: the same as Prometheus' external labels.",
     "alerting.resend": "How often an alert that fires is pushed again.",
-    "alerting.heartbeat_url_file": "File with a URL, asked at each resend while the daemon judges, also in shadow mode.",
+    "alerting.heartbeat_url_file": "File with a URL, asked at each resend while the daemon judges; in shadow mode too.",
     "alerting.runbooks": "Where the pages about alerts are: what stands before /ALERT.md in `runbook_url`.",
     "alerting.after": "How long each alert waits before it fires; 0 is allowed.",
     "metrics": "How much of each Resource is exported.",

@@ -1,10 +1,12 @@
 """Files that the configuration names: where they are, and whether they can be read now."""
 
 import os
+import re
 import stat
 
 from daemon.config.problems import value_text
 
+_URL = re.compile(r"\bhttps?:/", re.IGNORECASE)
 _CREDENTIALS = "/run/credentials/"  # systemd puts them there when the unit starts, and removes them when it stops
 
 
@@ -15,7 +17,8 @@ def absolute(name: str, folder: str) -> str:
 
 def fault(name: str) -> str:
     """Tell why the file can't be used; empty when it can. Nothing of its content is kept or shown."""
-    shown = value_text(name)
+    # A URL belongs into the file: whoever knows the address of a heartbeat can beat.
+    shown = "a URL, which the file should hold" if _URL.search(name) else value_text(name)
     try:
         # Without waiting: a named pipe nobody writes to would block for ever.
         with os.fdopen(os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:

@@ -2,7 +2,9 @@
 
 import ipaddress
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
+from checks.net.endpoint import is_loopback
 from daemon.config.nodes import Node
 from daemon.config.problems import Path, Problem, path_text
 from daemon.config.rules import node_at
@@ -39,6 +41,12 @@ def _findings(config: Config) -> Iterator[tuple[Path, str]]:
         )
     yield from _ports_without_policy(config.probing)
     yield from _slow(config)
+    for index, alertmanager in enumerate(config.alerting.alertmanagers):
+        if (alertmanager.bearer_file or alertmanager.basic) and _is_open(alertmanager.url):
+            yield (
+                ("alerting", "alertmanagers", index),
+                "its credentials go over http:// and whoever is on the way reads them; use https:// with tls.ca_file",
+            )
     for index, resource in enumerate(config.resources):
         if "/" in resource.address and not resource.samples:
             network = ipaddress.ip_network(resource.address)
@@ -48,6 +56,12 @@ def _findings(config: Config) -> Iterator[tuple[Path, str]]:
                     ("resources", index, "address"),
                     (f"a network of one address is not probed without samples; write {alone} to have it probed"),
                 )
+
+
+def _is_open(url: str) -> bool:
+    """Tell whether what is sent there leaves this host without TLS."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname != "localhost" and not is_loopback(parts.hostname or "")
 
 
 def _at(config: Config, path: Path) -> object:

@@ -13,7 +13,11 @@ MAX_PROBLEMS = 500  # more are not read by anyone; a broken file of 8 MiB could 
 _MAX_KEY = 60  # a key longer than this is none of ours; its start is enough to find it
 _MAX_SHOWN = 80  # of a wrong value: enough to recognise it in an editor
 _MAX_GUESSED = 40  # our longest key has 22 letters; nobody mistypes so much
-_CREDENTIALS = re.compile(r"://[^/\s]*@")  # in a URL: never shown, also where they are an error
+_SECRETS = (  # in a URL, with its scheme or without: never shown, also where they are an error
+    (re.compile(r"://.*@", re.DOTALL), "://<secret>@"),
+    (re.compile(r"^[^/@\s]*:(?!//)[^@]*@"), "<secret>@"),
+    (re.compile(r"(?<=://)([^?]*)\?.+", re.DOTALL), r"\1?<secret>"),
+)
 _MAX_MESSAGE = 1000  # the longest message lists all keys of a section: about 500 characters
 
 
@@ -85,7 +89,10 @@ def value_text(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    return f'"{printable(_CREDENTIALS.sub("://<secret>@", str(value)), _MAX_SHOWN)}"'
+    text = str(value)
+    for found, instead in _SECRETS:
+        text = found.sub(instead, text)
+    return f'"{printable(text, _MAX_SHOWN)}"'
 
 
 def choices_text(choices: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """What an Alertmanager's answer to a batch of alerts means, and what its Date header tells of its clock."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum, auto
@@ -9,6 +10,11 @@ from daemon.push.http import Reply
 
 SAME_CLOCK_S = 2.0  # the header has whole seconds, and the answer took its time: less is no difference
 MAX_QUOTE = 200  # characters of what it says that are shown
+PIECE, LEAST_PIECE = 8, 4  # letters and digits in a row: fewer of a longer secret help nobody; shorter ones are words
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}|&#?\w{1,8};|\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[a-z])")
+# Unix seconds: of a peer that claims to live before 1970 or after 9000 nothing is believed. Times near the calendar's
+# end can't be written any more once a resend is added to them.
+DATES = range(221_845_392_000)
 
 _PROBLEMS = {
     401: "it does not accept the credentials ({})",
@@ -58,10 +64,24 @@ def judge(reply: Reply, secrets: Iterable[str] = ()) -> Verdict:
 
 
 def _quoted(reply: Reply, secrets: Iterable[str]) -> str:
-    text = reply.text.strip().strip('"')
+    text, secrets = reply.text.strip().strip('"'), tuple(secrets)
     for secret in secrets:  # before it is cut: half a secret would be left there
         text = text.replace(secret, "<secret>")
+    text = text[: MAX_QUOTE + 1]
+    if any(_repeats(text, secret) for secret in secrets):
+        return ": its answer, which repeats a part of our credentials, is not shown"
     return f": {printable(text, MAX_QUOTE)}" if text else ""
+
+
+def _repeats(text: str, secret: str) -> bool:
+    """Tell whether a part of a secret stands in a text, also if it is cut or escaped as in JSON, HTML or a URL."""
+    said, kept = _plain(text), _plain(secret)
+    length = min(PIECE, len(kept))
+    return length >= LEAST_PIECE and any(said[i : i + length] in kept for i in range(len(said) - length + 1))
+
+
+def _plain(text: str) -> str:
+    return "".join(filter(str.isalnum, _ESCAPE.sub("", text))).casefold()
 
 
 class PeerClock:
@@ -77,7 +97,7 @@ class PeerClock:
         if reply.status is None:
             return
         self.known = True
-        self._at = None if reply.date is None else (float(reply.date), now)
+        self._at = None if reply.date is None or reply.date not in DATES else (float(reply.date), now)
 
     def ahead_s(self, now: float, wall: float) -> float | None:
         """Return by how many seconds the peer's clock is ahead of ours; None when it is the same or not known."""

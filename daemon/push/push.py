@@ -22,6 +22,7 @@ from daemon.push.truth import Truth
 from daemon.push.worker import Pace, Worker
 from daemon.vantage.host import host_seat
 
+SHADOW = "none"  # the severity of every alert in shadow mode
 JUDGED_S = 60.0  # a daemon that has not looked for so long does not judge: it looks once a second
 DRAIN_S = 2.5  # for what is due at the end; with the closing behind it less than 3 s
 SHORTEST_RESEND_S = 1.0  # the configuration allows a millisecond, which would be an attack
@@ -140,7 +141,9 @@ class Push:
             self._worded_for = words
             self._wording = Wording(self._identity(), self._alerting.external_labels, self._alerting.runbooks)
         now = asyncio.get_running_loop().time()
-        messages = self._wording.messages((*self._alerts.active, *self._alerts.resolved))
+        alerts = (*self._alerts.active, *self._alerts.resolved)
+        # What shadow mode computed is nobody's page, also while it waits for the first look of live mode.
+        messages = self._wording.messages(alert for alert in alerts if alert.key.severity != SHADOW)
         self._truth.publish(messages, now, self._wall_clock())
         self._distribute()
 

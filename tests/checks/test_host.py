@@ -250,5 +250,5 @@ def test_ipv6_routes_and_addresses_are_read_as_the_kernel_writes_them() -> None:
     assert [r.network for r in routes] == [ipaddress.ip_network("2001:db8::/64"), ipaddress.ip_network("::/0")]
     assert default_route(routes, 6) == routes[1]
     assert routes[1].gateway == "fe80::1"
-    text = "fe800000000000000000000000000001 02 40 20 80     eth0\nbroken\n"
+    text = f"fe800000000000000000000000000001 02 40 20 80     eth0\nbroken\n{'z' * 32} 02 40 20 80 eth1\nff 1 2 3 4 e\n"
     assert parse_if_inet6(text) == (("eth0", "fe80::1"),)

@@ -4,6 +4,7 @@ import ipaddress
 
 import pytest
 
+from checks import nexthop
 from checks.hostnet import Route
 from checks.nexthop import BREATH, NextHops, number_of
 
@@ -70,3 +71,13 @@ def test_a_long_table_is_sorted_in_pieces() -> None:
 def test_only_literal_addresses_are_numbers(text: str, number: tuple[int, int] | None) -> None:
     """A name, or half an address, has no number."""
     assert number_of(text) == number
+
+
+def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A nameserver that gives other addresses each time does not fill the memory, and the way stays right."""
+    monkeypatch.setattr(nexthop, "MAX_KNOWN", 100)
+    table = NextHops.of([route("10.0.0.0/8", "192.0.2.3")])
+    for address in map(str, ipaddress.ip_network("10.1.0.0/22")):
+        assert table.gateway(address) == "192.0.2.3"
+        assert len(table.prefixes(address)) == 3
+    assert [len(getattr(table, kept)) <= 100 for kept in ("_known", "_prefixes")] == [True, True]

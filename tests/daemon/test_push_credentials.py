@@ -2,7 +2,10 @@
 
 import asyncio
 import base64
+import html
+import json
 import os
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,7 @@ from tests.support.push_ways import BODY, Heard, http, post, way
 from tests.support.servers import free_port
 
 SECRET = "s3cret-token"
+ODD = 'Zk8/q"Xw3+vB7<hT5&rY9=mN2pL4'  # characters that JSON, HTML and URLs write in another way
 
 
 async def test_bearer_and_basic_are_read_anew(tmp_path: Path) -> None:
@@ -91,6 +95,31 @@ async def test_a_peer_that_repeats_our_secret(tmp_path: Path) -> None:
             assert answer.verdict.problem == f"it answers 500: you sent {kind} <secret>"
             assert SECRET not in repr(answer)
     assert judge(Reply(status=500, text="x" * (MAX_ANSWER_BYTES - 4) + SECRET), (SECRET,)).problem.endswith("x…")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        json.dumps({"authorization": ODD}),
+        json.dumps(ODD).replace("/", "\\/"),
+        html.escape(f"<Authorization: {ODD}>"),
+        urllib.parse.quote(ODD, safe=""),
+        f"unknown token {ODD[:12]}...",
+        ODD.upper(),
+        f"{' '.join(ODD)}",
+    ],
+)
+def test_a_peer_that_repeats_our_secret_in_its_own_way(said: str) -> None:
+    """A secret that is escaped, cut or written otherwise is not shown either, nor anything beside it."""
+    problem = judge(Reply(status=500, text=said, kind="application/json"), (ODD,)).problem
+    assert problem == "it answers 500: its answer, which repeats a part of our credentials, is not shown"
+
+
+def test_what_a_peer_says_is_shown_although_we_have_secrets() -> None:
+    """Words that happen to hold letters of a secret are words."""
+    told = "start time must be before end time"
+    for secret in (ODD, "time-is-money-and-no-token"):
+        assert judge(Reply(status=400, text=told, kind="application/json"), (secret,)).problem.endswith(told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from daemon.config.values import MAX_DURATION
 from daemon.push.http import Reply
 from daemon.push.message import Message, Wording
 from daemon.push.outbox import MAX_BATCH, MAX_BATCH_BYTES, Outbox
@@ -212,6 +213,20 @@ async def test_a_wrong_clock_here_ends_nothing_there() -> None:
     assert [at for at, _ in said] == [0, 60, 120]
 
 
+@pytest.mark.parametrize("date", [-62135596800, -1, 221_845_392_000, 253402300799])
+async def test_a_peer_from_another_age_is_told_by_our_clock(date: int) -> None:
+    """An Alertmanager that claims the year 1 or 9999 neither ends the daemon nor moves the times that it is told."""
+    ways = Ways(a=FakeTransport(answer=lambda: Reply(status=200, date=date)))
+    push = pushing(ways)
+    push.load(alerting("a", resend=MAX_DURATION))
+    async with running_push(push) as judge:
+        judge.say([alert("ConnectorDown", T0 - 60)], [ended(alert("ConnectorClockSkew", T0 - 60), -30)])
+        await until(1)
+    told = [one for post in ways["a"].posts for one in post.alerts]
+    assert len(told) == 3
+    assert {one["startsAt"][:4] + one["endsAt"][:4] for one in told} == {"20262026"}
+
+
 async def test_a_refusal_is_told_once_however_much_is_taken_besides(caplog: pytest.LogCaptureFixture) -> None:
     """One alert refused at each resend is one line in the log, and lasting trouble, although others are taken."""
     caplog.set_level("INFO", "connector_health.push")
@@ -251,3 +266,14 @@ def test_batches_are_bounded() -> None:
     assert len(seen) == len({message.labels for message in seen}) == 900
     assert max(sizes) == MAX_BATCH
     assert box.queue_length == 0
+
+
+async def test_what_shadow_mode_left_is_not_told() -> None:
+    """An alert that shadow mode computed waits for its first look in live mode: until then it is nobody's page."""
+    ways = Ways()
+    push = pushing(ways)
+    push.load(alerting("a"))
+    async with running_push(push) as judge:
+        judge.say([alert("ConnectorDown", severity="none"), alert("ConnectorClockSkew")])
+        await until(90)
+    assert {name for post in ways["a"].posts for name, _ in post.said} == {"ConnectorClockSkew"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.store import Store
-from daemon.storefile import MAX_SET_ASIDE, SCHEMA
+from daemon.storefile import APPLICATION, MAX_BASELINES, MAX_SET_ASIDE, SCHEMA
 from tests.daemon.test_store import ID, names, note, opened
 from tests.support.servers import find, require
 
@@ -127,6 +127,35 @@ async def test_a_file_that_is_not_for_us_is_left_untouched(
     assert names(tmp_path) == ["state.db"]
     assert caplog.text.count("left untouched") == 1
     assert (await Store.read_only(str(path))).ever_up == frozenset()
+
+
+@pytest.mark.parametrize("value", ["5", "1.5", "x'ff00'", "NULL", "'" + "[" * 100_000 + "'", "'nonsense'"])
+async def test_whatever_a_file_holds_is_no_past_rather_than_an_error(tmp_path: Path, value: str) -> None:
+    """Values that no run of ours has written, in a table that none has made, are nothing that was learned."""
+    path = tmp_path / "state.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA application_id={APPLICATION}")
+        db.execute(f"PRAGMA user_version={SCHEMA}")
+        db.execute("CREATE TABLE baseline (key, value)")
+        db.execute(f"INSERT INTO baseline VALUES ('alerts', {value})")
+        db.commit()
+    async with opened(path) as store:
+        assert store.recall("alerts") is None
+    assert (await Store.read_only(str(path))).recall("alerts") is None
+
+
+async def test_an_endless_past_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """A view without end in place of a table costs no more than as much as there can be."""
+    path = tmp_path / "state.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA application_id={APPLICATION}")
+        db.execute("CREATE TABLE ever_up (id TEXT)")
+        db.execute(
+            "CREATE VIEW baseline (key, value) AS WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) "
+            "SELECT i, i FROM n"
+        )
+        db.commit()
+    assert len((await Store.read_only(str(path))).baselines) == MAX_BASELINES
 
 
 async def test_a_full_disk_costs_the_past_not_the_present(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -102,3 +102,22 @@ def test_proxy_variables_are_reported_without_their_value() -> None:
     found = proxy_warnings(environ)
     assert [message.split()[0] for message in found] == ["HTTPS_PROXY", "all_proxy"]
     assert "hunter2" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://am.example.com:9093", True),
+        ("HTTP://192.0.2.1", True),
+        ("https://am.example.com", False),
+        ("http://127.0.0.1:9093", False),
+        ("http://[::1]:9093", False),
+        ("http://localhost:9093", False),
+    ],
+)
+def test_credentials_without_tls_are_worth_a_warning(tmp_path: Path, url: str, *, said: bool) -> None:
+    """A token that would cross the network in the clear is told of; without one, or on this host, there is nothing."""
+    (tmp_path / "token").write_text("secret")
+    found = _warnings(f"alerting: {{alertmanagers: [{{url: '{url}', bearer_file: {tmp_path}/token}}]}}\n".encode())
+    assert [("whoever is on the way" in one, "secret" in one) for one in found] == [(True, False)] * said
+    assert _warnings(f"alerting: {{alertmanagers: ['{url}']}}\n".encode()) == []
