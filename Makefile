@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test acceptance lint format rules servers systemd requirements bench clean
+.PHONY: help demo test acceptance detection lint format rules servers systemd requirements bench clean
 
 help:  ## show what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -38,6 +38,9 @@ format: $(VENV)/.dev  ## let ruff write the code anew
 bench: $(VENV)/.test  ## measure the cost of probes, side by side, and of reading the log
 	$(BIN)/python bench/probe_cost.py
 	$(BIN)/python bench/log_parser.py
+
+detection: servers $(VENV)/.test  ## measure how soon planted faults are seen: ten minutes, root
+	$(BIN)/python -m bench.detection
 
 acceptance: servers $(VENV)/.test  ## watch planted faults until they page, once: half an hour, root, real servers
 	$(BIN)/python -m tests.acceptance $(ARGS)

@@ -19,10 +19,12 @@ from tests.support.netns import Namespace, link, namespace
 from tests.support.servers import find
 
 TARGETS = 100
-INTERVAL_S, TIMEOUT_S, CONFIRM_S = 5.0, 1.0, 1.0
+INTERVAL_S, TIMEOUT_S, CONFIRM_S = 5.0, 1.0, 2.0
 BOUND_S = INTERVAL_S + 2 * TIMEOUT_S + CONFIRM_S + 1.0
+EVENT_BOUND_S = 3.0  # what the kernel reports is looked at at once, and once more after confirm.interval
 PORT = 4433
-ROUNDS = 3
+ROUNDS, EVENT_ROUNDS = 3, 20
+REST_S = 4.0  # between two events: a network that never rests is asked less often, by design
 FAULTS = {
     "port drops": f"tcp dport {PORT} drop",
     "port refuses": f"tcp dport {PORT} reject with tcp reset",
@@ -30,6 +32,13 @@ FAULTS = {
     "nameserver drops": "meta l4proto {tcp, udp} th dport 53 drop",
     "nameserver refuses": "udp dport 53 reject",
 }
+
+EVENTS = {
+    "link down": ("ip link set v0 down", "ip link set v0 up"),
+    "default route gone": ("ip route del default", "true"),
+}
+"""What is done on the host, and how that is undone; the routes that went with it are set again each time."""
+ROUTES = ("ip route replace 10.78.0.0/24 via 10.77.0.2", "ip route replace default via 10.77.0.2")
 
 
 class Engine:
@@ -44,15 +53,15 @@ class Engine:
         for line in self._process.stdout or ():
             self.said.append(json.loads(line))
 
-    def wait(self, kind: str, prefix: str, since: int, state: str, most_s: float) -> list[float]:
-        """Return when rows of a kind entered a state, since a line; all TARGETS of them, or those until `most_s`."""
-        end = time.monotonic() + most_s
+    def wait(self, kind: str, prefix: str, since: int, state: str, wanted: int = TARGETS) -> list[float]:
+        """Return when rows of a kind entered a state, since a line; the wanted number of them, unless it takes ages."""
+        end = time.monotonic() + 3 * BOUND_S
         while True:
             seen = {s["id"]: float(str(s["at"])) for s in self.said[since:]
                     if str(s.get("id", "")).startswith(prefix) and s.get("state") == state}  # fmt: skip
-            if len(seen) >= TARGETS or time.monotonic() > end:
-                if len(seen) < TARGETS:
-                    print(f"{kind}: only {len(seen)} of {TARGETS} became {state}", file=sys.stderr)
+            if len(seen) >= wanted or time.monotonic() > end:
+                if len(seen) < wanted:
+                    print(f"{kind}: only {len(seen)} of {wanted} became {state}", file=sys.stderr)
                 return list(seen.values())
             time.sleep(0.02)
 
@@ -91,15 +100,30 @@ def measure(engine: Engine, far: Namespace, fault: str, rule: str) -> list[float
     prefix = "dns:" if fault.startswith("nameserver") else "tcp:"
     since, began = len(engine.said), time.monotonic()
     far.nft(f"table inet fault {{ chain in {{ type filter hook input priority 0; {rule}; }}; }}\n")
-    found = [at - began for at in engine.wait(fault, prefix, since, "failing", 3 * BOUND_S)]
+    found = [at - began for at in engine.wait(fault, prefix, since, "failing")]
     since = len(engine.said)
     far.run("nft delete table inet fault")
-    engine.wait(fault, prefix, since, "ok", 3 * BOUND_S)
+    engine.wait(fault, prefix, since, "ok")
     return found
 
 
-def main() -> None:
-    """Print a table."""
+def measure_event(engine: Engine, host: Namespace, event: str) -> float:
+    """Let one event happen on the host, wait until its own row fails, undo it; return the seconds."""
+    done, undone = EVENTS[event]
+    time.sleep(REST_S)
+    since, began = len(engine.said), time.monotonic()
+    host.run(done)
+    (at, *_) = engine.wait(event, "host:network", since, "failing", 1)
+    since = len(engine.said)
+    for command in (undone, *ROUTES):
+        host.run(command)
+    engine.wait(event, "host:network", since, "ok", 1)
+    return at - began
+
+
+@contextlib.contextmanager
+def place() -> Iterator[tuple[Engine, Namespace, Namespace]]:
+    """Build a host with the engine on it, and behind a link nameserver and targets; yield engine, host, far side."""
     serve = "\n".join(
         (
             "import socket",
@@ -108,16 +132,12 @@ def main() -> None:
             "    server.accept()[0].close()",
         )
     )
-    with (
-        tempfile.TemporaryDirectory() as name,
-        namespace() as host,
-        namespace() as far,
-        contextlib.ExitStack() as stack,
-    ):
-        folder = Path(name)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        host, far = stack.enter_context(namespace()), stack.enter_context(namespace())
         link(host, far)
-        host.run("ip route add 10.78.0.0/24 via 10.77.0.2")
-        host.run("ip route add default via 10.77.0.2")
+        for command in ROUTES:
+            host.run(command)
         far.run("ip route add local 10.78.0.0/24 dev lo")
         (folder / "unbound.conf").write_text(
             f'server:\n directory: "{folder}"\n chroot: ""\n username: ""\n pidfile: ""\n use-syslog: no\n'
@@ -125,9 +145,8 @@ def main() -> None:
             ' local-zone: "corp.test" redirect\n local-data: "corp.test A 10.78.0.1"\n'
         )
         log = stack.enter_context((folder / "log").open("w"))
-        stack.enter_context(
-            running(*inside(far, find("unbound") or "unbound", "-d", "-c", str(folder / "unbound.conf")), stderr=log)
-        )
+        unbound = (find("unbound") or "unbound", "-d", "-c", str(folder / "unbound.conf"))
+        stack.enter_context(running(*inside(far, *unbound), stderr=log))
         stack.enter_context(running(*inside(far, sys.executable, "-c", serve)))
         (folder / "config.yaml").write_text(config())
         module = ("-m", "tests.support.engine_in_namespace", str(folder / "config.yaml"))
@@ -137,13 +156,29 @@ def main() -> None:
         engine = Engine(process)
         while not any(said.get("ready") for said in list(engine.said)):
             time.sleep(0.1)
-        print(f"{TARGETS} targets, {ROUNDS} rounds; interval {INTERVAL_S:g} s, time-out {TIMEOUT_S:g} s, "
-              f"confirm.interval {CONFIRM_S:g} s; bound {BOUND_S:g} s\n")  # fmt: skip
-        print(f"{'fault':<20}{'median':>9}{'p99':>9}{'longest':>9}   seconds to `failing`")
+        yield engine, host, far
+
+
+def row(fault: str, seen: list[float], bound_s: float) -> str:
+    """Return a line of the table."""
+    seen.sort()
+    p99 = statistics.quantiles(seen, n=100, method="inclusive")[98]
+    return f"{fault:<20}{len(seen):>7}{statistics.median(seen):>9.2f}{p99:>9.2f}{seen[-1]:>9.2f}{bound_s:>9g}"
+
+
+def main() -> None:
+    """Print a table."""
+    print(
+        f"interval {INTERVAL_S:g} s, time-out {TIMEOUT_S:g} s, confirm.interval {CONFIRM_S:g} s; seconds to `failing`\n"
+    )
+    print(f"{'fault':<20}{'seen':>7}{'median':>9}{'p99':>9}{'longest':>9}{'bound':>9}")
+    with place() as (engine, host, far):
         for fault, rule in FAULTS.items():
-            seen = sorted(s for _ in range(ROUNDS) for s in measure(engine, far, fault, rule))
-            p99 = statistics.quantiles(seen, n=100)[98]
-            print(f"{fault:<20}{statistics.median(seen):>9.2f}{p99:>9.2f}{seen[-1]:>9.2f}")
+            found = [s for _ in range(ROUNDS) for s in measure(engine, far, fault, rule)]
+            print(row(fault, found, BOUND_S), flush=True)
+        for event in EVENTS:
+            found = [measure_event(engine, host, event) for _ in range(EVENT_ROUNDS)]
+            print(row(event, found, EVENT_BOUND_S), flush=True)
 
 
 if __name__ == "__main__":
