@@ -25,7 +25,8 @@ class Alert:
     """One alert that fires, or has fired. Times: Unix seconds; `ends_at` None: it still fires.
 
     `severity` in the key is `none` in shadow mode. `cause` is the id of the cause behind it, if there is one.
-    `rows`: ids of the rows that it stands on. `flapping`: it comes and goes.
+    `rows`: ids of the rows that it stands on. `flapping`: it comes and goes. `ends_after`: what it is about is over,
+    but it has fired often of late, so it ends only then unless it comes back (Unix seconds).
     """
 
     key: AlertKey
@@ -37,6 +38,7 @@ class Alert:
     cause: str | None = None
     rows: tuple[str, ...] = ()
     flapping: bool = False
+    ends_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

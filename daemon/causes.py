@@ -60,6 +60,7 @@ class Cause:
     - `changed`: what changed shortly before, nearest first.
     - `alert` carries it to people, with `labels` as its identity (resource, address, port | nameserver | endpoint);
       None: no alert does.
+    - `ending`: some of what showed it is well again; it only goes on explaining what has not recovered yet.
     - `runbook`: address of the page that tells more, as configured (`alerting.runbooks`).
     """
 
@@ -79,6 +80,7 @@ class Cause:
     alert: str | None = None
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     runbook: str = ""
+    ending: bool = False
 
     @property
     def id(self) -> str:

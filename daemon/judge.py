@@ -6,17 +6,17 @@ it has raised, and with the times at which they began.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from checks.hostnet import Route
 from daemon.alert import NO_ALERTS, Alerts
 from daemon.alerting.book import KEPT_AS, AlertBook
-from daemon.causes import NO_DIAGNOSIS, Diagnosis
-from daemon.config.schema import Alerting
+from daemon.causes import NO_DIAGNOSIS, CauseSeverity, Diagnosis
+from daemon.config.schema import Alerting, Config
 from daemon.diagnosis.diagnostician import Diagnostician
-from daemon.diagnosis.scene import scene_of
+from daemon.diagnosis.scene import scene_of, severities_of
 from daemon.insight import Memory
 from daemon.telling import Teller
 from daemon.view import View
@@ -56,7 +56,10 @@ class Judge:
         self._book = AlertBook(view().board.wall_clock, self._clock)
         self._book.load(alerting)
         self._situation: object = None
+        self._config: Config | None = None
+        self._severities: Mapping[str, CauseSeverity] = {}
         self._judged_at = float("-inf")
+        self._written = False
 
     def load(self, alerting: Alerting) -> None:
         """Put a section `alerting` in force."""
@@ -81,11 +84,17 @@ class Judge:
         now = self._clock()
         if situation != self._situation or now - self._judged_at >= REVIEW_S:
             self._situation, self._judged_at = situation, now
-            scene = scene_of(view, routes=routes, dead_next_hops=dead)
+            if view.config is not self._config:
+                self._config, self._severities = view.config, severities_of(view.config)
+            scene = scene_of(view, routes=routes, dead_next_hops=dead, severities=self._severities)
             before, self.diagnosis = self.diagnosis, await self._diagnostician.diagnose(scene)
+            await asyncio.sleep(0)  # each of the steps from here on takes milliseconds where thousands fail
             self._around.teller.causes(before, self.diagnosis)
+            await asyncio.sleep(0)
         view = replace(self._view(), diagnosis=self.diagnosis)
-        if self._book.decide(view):
+        # At first in any case: an older past that could not be read at the start must not come back after the next one.
+        if self._book.decide(view) or not self._written:
+            self._written = True
             self._around.memory.remember(KEPT_AS, self._book.dump())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SAVE_S):

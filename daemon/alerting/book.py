@@ -17,6 +17,7 @@ from daemon.alerting.conditions import Condition, Identity, find, still_flapping
 from daemon.alerting.entry import ROUNDING_S, Entry
 from daemon.alerting.fires import Fires
 from daemon.alerting.kept import Kept, decode, encode
+from daemon.alerting.others import Others
 from daemon.alerting.own import STARVED
 from daemon.alerting.parents import OF_RESOURCES, must_last_s
 from daemon.alerting.severity import RANK, Delays, delays_of
@@ -37,6 +38,7 @@ class AlertBook:
         self._wall_clock, self._clock = wall_clock, clock
         self._entries: dict[Identity, Entry] = {}
         self._fires = Fires()
+        self._others = Others()
         self._shown = Shown()
         self._overrides: Mapping[str, float] = {}
         self._delays: dict[str, Delays] = {}
@@ -80,6 +82,7 @@ class AlertBook:
             return False
         now, wall = self._clock(), self._wall_clock()
         self._tick += 1
+        self._others.note(view.diagnosis, now)
         step = _Step(view, now, wall)
         for condition in conditions.values():
             self._note(condition, step)
@@ -89,7 +92,8 @@ class AlertBook:
         if now - self._tidied_at >= TIDY_S:
             self._tidied_at = now
             self._fires.forget(now)
-        return self._shown.publish(self._entries.values(), now, wall, beyond)
+            self._others.forget(now)
+        return self._shown.publish(self._entries.values(), now, wall, beyond, tick=self._tick)
 
     def dump(self) -> Json:
         """Return what must survive a restart, under the key KEPT_AS of the store."""
@@ -144,13 +148,19 @@ class AlertBook:
     def _look_after(self, entry: Entry, step: "_Step") -> bool:
         """See to an entry whose condition is not seen; return whether it holds all the same."""
         standing, flap = step.standings.of(*entry.identity, entry.rows, entry.cause)
-        if standing is Standing.FLAPPING and entry.condition is not None:
+        own = entry.key is not None or not any(self._others.explained(i, entry.cause, step.now) for i in entry.rows)
+        if standing is Standing.FLAPPING and entry.condition is not None and own:
             entry.holds(still_flapping(entry.condition, flap), step.now)
+            entry.tick = self._tick
             return True
-        if standing is Standing.OVER:
+        if standing is Standing.EXPLAINED and entry.key is None:
+            # Not told yet, and now another cause's: should that end before it does, it counts anew.
+            del self._entries[entry.identity]
+        elif standing is Standing.OVER or (standing is Standing.FLAPPING and not own):
             # The board goes on while a diagnosis is thought about: what it does not name yet, the next one may.
             twice, entry.over_tick = entry.over_tick == self._tick - 1, self._tick
             entry.is_over(step.now)
+            self._say_until(entry, step)
             if entry.key is None:
                 del self._entries[entry.identity]
             elif twice and step.decides(entry) and self._quiet(entry, entry.key, step.now):
@@ -185,9 +195,15 @@ class AlertBook:
         entry.told, entry.below_since = None, None
         self._shown.ended.pop(key, None)
 
+    def _say_until(self, entry: Entry, step: "_Step") -> None:
+        """Note until when an alert goes on although its condition is over."""
+        if entry.key is not None and entry.ends_after is None and entry.below_since is not None:
+            quiet_s = self._fires.quiet_s(entry.key, step.now)
+            entry.ends_after = step.wall + quiet_s - (step.now - entry.below_since) if quiet_s else None
+
     def _end(self, entry: Entry, step: "_Step") -> None:
         if entry.told is not None:  # nobody heard of the others
-            ended = replace(entry.told, ends_at=max(step.wall, entry.starts_at))
+            ended = replace(entry.told, ends_after=None, ends_at=max(step.wall, entry.starts_at))
             self._shown.end(ended, step.now + RESOLVED_S)
         entry.key = entry.told = None
 

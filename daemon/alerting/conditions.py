@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from daemon.alert import LABELS, AlertKey
+from daemon.alerting.ending import is_over
 from daemon.alerting.excused import Excused
 from daemon.alerting.own import own_conditions
 from daemon.alerting.severity import RANK
@@ -66,8 +67,8 @@ def find(view: View, followed: AbstractSet[str] = frozenset()) -> Found:
     `followed`: ids of the causes that are followed already: they never make room for others.
     """
     shadow = view.config.alerting.mode == "shadow"
-    flapping = {row.id: row.flap for row in view.board.rows.values() if row.flapping}
     causes_of, beyond = _to_tell(view, followed)
+    flapping = {row.id: row.flap for row in view.board.rows.values() if row.flapping} if causes_of else {}
     holding: dict[AlertKey, Condition] = {}
     for (name, values), causes in causes_of.items():
         causes.sort(key=lambda cause: -RANK[cause.severity])
@@ -102,16 +103,19 @@ def _values(labels: Mapping[str, str]) -> tuple[str, str, str, str, str]:
 def _to_tell(view: View, followed: AbstractSet[str]) -> tuple[dict[Identity, list[Cause]], Mapping[str, int]]:
     """Return the causes that no other explains, and that are not excused by an announced maintenance, by identity."""
     diagnosis, excused = view.diagnosis, Excused(view)
-    explained = diagnosis.explained.keys()
+    explained, possible, rows = diagnosis.explained.keys(), excused.possible, view.board.rows
     by_id: dict[str, Cause] | None = None
     found: dict[Identity, list[Cause]] = {}
     counted: dict[str, int] = {}
     beyond: dict[str, int] = {}
     for cause in diagnosis.causes:
         name = cause.alert
-        if name is None or (excused.possible and excused.covers(cause.evidence, cause.explains)):
+        if name is None or (cause.ending and is_over(cause, rows)):
             continue
-        if not explained.isdisjoint(cause.evidence) and _by_others(cause, diagnosis):  # hardly ever: then look closer
+        evidence = cause.evidence
+        if possible and excused.covers(evidence, cause.explains):
+            continue
+        if not explained.isdisjoint(evidence) and _by_others(cause, diagnosis):  # hardly ever: then look closer
             by_id = by_id or {c.id: c for c in diagnosis.causes}
             if _is_explained(cause, by_id, diagnosis):
                 continue

@@ -4,7 +4,7 @@ A condition that is critical is a warning too: time as the worse counts for the 
 worse is told later for it. The other way round it does not.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from daemon.alert import Alert, AlertKey
 from daemon.alerting.conditions import Condition, Identity
@@ -23,6 +23,7 @@ class Entry:
     - `key`, `rank` (its severity), `starts_at` and `began` are of the active alert; `key` None: none is.
     - `below_since`: the first tick since which it is known not to hold at the severity of the active alert.
     - `told`: the alert as it was last shown, `told_at` when it was made; None: it was never among those shown.
+    - `ends_after`: its condition is over, and it ends then (Unix seconds) unless it comes back.
     - `tick`: the last one in which the condition held; `over_tick`: the last one in which it was known to be over.
     """
 
@@ -37,6 +38,7 @@ class Entry:
     starts_at: float = 0.0
     began: float = 0.0
     below_since: float | None = None
+    ends_after: float | None = None
     told: Alert | None = None
     told_at: float = float("-inf")
     tick: int = 0
@@ -52,6 +54,7 @@ class Entry:
         if condition is not self.condition:
             self.condition, self.rows, self.cause = condition, condition.rows, condition.cause
         held = RANK[condition.severity]
+        self.ends_after = None
         since = self.since
         for rank in range(len(SEVERITIES)):
             if rank > held:
@@ -103,12 +106,14 @@ class Entry:
         condition, told = self.condition, self.told
         if self.key is None or condition is None:
             return told
+        if told is not None and told.ends_after != self.ends_after:
+            self.told = told = replace(told, ends_after=self.ends_after)
         if told is None or condition.cause != told.cause or now - self.told_at >= RETELL_S:
             words = condition.words
             self.told_at = now
             self.told = Alert(
                 key=self.key, starts_at=self.starts_at, summary=words.summary, description=words.description,
                 action=words.action, cause=condition.cause, rows=self.rows[:MAX_ROWS],
-                flapping=condition.flap is not None,
+                flapping=condition.flap is not None, ends_after=self.ends_after,
             )  # fmt: skip
         return self.told

@@ -26,22 +26,24 @@ class Shown:
         while len(self.ended) > MAX_RESOLVED:
             del self.ended[next(iter(self.ended))]
 
-    def publish(self, entries: Iterable[Entry], now: float, wall: float, beyond: Mapping[str, int]) -> bool:
+    def publish(
+        self, entries: Iterable[Entry], now: float, wall: float, beyond: Mapping[str, int], *, tick: int = 0
+    ) -> bool:
         """Make `alerts` anew; return whether what is active or has ended is another than before.
 
-        `beyond`: by name, how many causes are not even held.
+        `beyond`: by name, how many causes are not even held. `tick`: what did not hold in it is about to fire nowhere.
         """
         for key in [key for key, (_, until) in self.ended.items() if until <= now]:
             del self.ended[key]
         entries = list(entries)
         active, truncated = _active(entries, now, beyond)
+        pending = _pending((entry for entry in entries if entry.tick == tick), now, wall)
         resolved = tuple(alert for alert, _ in self.ended.values())
         before = self.alerts
         changed = active != before.active or resolved != before.resolved
         self.alerts = Alerts(
-            active=active, resolved=resolved, pending=_pending(entries, now, wall), truncated=truncated,
-            version=before.version + changed,
-        )  # fmt: skip
+            active=active, resolved=resolved, pending=pending, truncated=truncated, version=before.version + changed
+        )
         return changed
 
 

@@ -1,23 +1,18 @@
 """Whether an alert is over whose condition is not seen any more: only what is known to be good ends it."""
 
+from collections import Counter
 from collections.abc import Iterable
 from enum import Enum, auto
 
 from checks.model import CheckName, Reason, Status
 from daemon.alert import LABELS
 from daemon.alerting.conditions import Condition
+from daemon.alerting.ending import COLLECTIVE
 from daemon.alerting.excused import Excused
+from daemon.alerting.fires import MAX_QUIET_S
 from daemon.alerting.own import NOTIFICATIONS_FAILING
 from daemon.state import State, TargetState
 from daemon.view import View
-
-COLLECTIVE = frozenset(
-    {
-        "NextHopDown", "ControlPlaneUnreachable", "EgressBlocked", "RelaysUnreachable", "ZoneFailing",
-        "ConnectorNetwork", "SubnetUnreachable", "PortBlocked", "ResourceHostDown",
-    }
-)  # fmt: skip
-"""Causes that say that everything of a kind fails: one row of theirs that is fine refutes them."""
 
 _EXCUSES = frozenset({Reason.EXPECTED_DOWN, Reason.NEVER_UP})
 """Skipped by a verdict, not for want of one: it was looked at, and nothing is asked of it (any more)."""
@@ -26,14 +21,19 @@ _ENDPOINT = LABELS.index("endpoint")
 
 
 class Standing(Enum):
-    """What is known of a condition that is not seen: `over`, or not known (`unsure`), or only resting (`flapping`)."""
+    """What is known of a condition that is not seen.
+
+    `over`, or not known (`unsure`), or only resting (`flapping`), or another cause `explains` what showed it.
+    """
 
     OVER = auto()
+    EXPLAINED = auto()
     UNSURE = auto()
     FLAPPING = auto()
 
 
 class _Row(Enum):
+    EXPLAINED = auto()
     GOOD = auto()
     BAD = auto()
     GONE = auto()
@@ -63,13 +63,15 @@ class Standings:
             return (Standing.UNSURE if self._untold(name, labels) else Standing.OVER), 0.0
         if self._excused.possible and self._excused.covers(rows):
             return Standing.OVER, 0.0
-        looks = {self._look(row, cause) for row in rows}
+        looks = Counter(self._look(row, cause) for row in rows)
         collective = (cause or "").partition(":")[0] in COLLECTIVE
-        if collective and _Row.GOOD in looks:
+        if collective and looks[_Row.GOOD] > looks[_Row.FLAPPING]:  # where most of it comes and goes, all of it does
             return Standing.OVER, 0.0
         if _Row.FLAPPING in looks:
             held = self._view.board.rows
             return Standing.FLAPPING, max(held[row].flap for row in rows if row in held and held[row].flapping)
+        if _Row.EXPLAINED in looks:
+            return Standing.EXPLAINED, 0.0
         return (Standing.UNSURE if _Row.UNSURE in looks else Standing.OVER), 0.0
 
     def sure(self, condition: Condition) -> bool:
@@ -97,10 +99,10 @@ class Standings:
         if not self._view.board.present(row):
             return _Row.UNSURE
         if row.result.outcome.status is not Status.OK and self._view.diagnosis.explained.get(row.id, cause) != cause:
-            return _Row.UNSURE
+            return _Row.EXPLAINED
         if row.state is State.FAILING:
             return _Row.BAD
-        if row.flapping:
+        if row.flapping and not (row.state is State.OK and self._view.now - row.since >= MAX_QUIET_S):
             return _Row.FLAPPING
         return _Row.GOOD if row.state is State.OK else _Row.UNSURE
 
@@ -121,5 +123,6 @@ class Standings:
         if name != NOTIFICATIONS_FAILING:
             return False
         if not self._view.deliveries:
-            return bool(self._view.config.alerting.alertmanagers)
+            alerting = self._view.config.alerting
+            return alerting.mode == "live" and bool(alerting.alertmanagers)
         return any(d.name == labels[_ENDPOINT] and d.sent == 0 for d in self._view.deliveries)

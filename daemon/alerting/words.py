@@ -66,4 +66,5 @@ def _changed(causes: Sequence[Cause]) -> str:
 
 def _possible(causes: Sequence[Cause]) -> str:
     lines = list(dict.fromkeys(line for cause in causes for line in cause.possible))[:MAX_TOLD]
-    return "Possible, and not to be told apart from here: " + "; ".join(lines) + "." if lines else ""
+    told = "; ".join(line.rstrip(".") for line in lines)
+    return f"Possible, and not to be told apart from here: {told}." if lines else ""

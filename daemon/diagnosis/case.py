@@ -3,20 +3,21 @@
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from checks.model import CheckName, Reason, Status
 from checks.nexthop import NextHops
 from daemon.causes import CauseSeverity, Domain
 from daemon.diagnosis.catalogue import KINDS
 from daemon.diagnosis.kind import Kind
-from daemon.diagnosis.reading import Reading, matrix_of, texts
+from daemon.diagnosis.reading import DNS, TCP, Reading, matrix_of, texts
 from daemon.diagnosis.scene import Scene
+from daemon.diagnosis.silence import Silence
 from daemon.jobs import SECOND_SEAT
 
+_OK, _BLOCKED = Status.OK, Reason.BLOCKED_LOCALLY
 BREATH = 250  # rows between two pauses: about a millisecond of work, so that nobody's loop is held
 DEPTH = 4  # how far a row follows its parents: port → name → Connector, and one to spare
-SEEN_FROM_HOST = "seen_from_host"  # the fact of a row that was looked at from two seats
-_NOTEWORTHY = (CheckName.DNS, CheckName.TCP)  # of other checks each row is kept: there are few, and all may matter
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class Found:
 
     - `severity` None: the worst of the Resources behind it. `domain` and `alert` are the kind's unless they are given.
     - `inferred`: it has no row of its own; its members together show it.
-    - `kept`: it was held before, and goes on.
+    - `kept`: it was held before, and goes on. `ending`: part of what showed it is well again.
     """
 
     kind: Kind
@@ -38,13 +39,14 @@ class Found:
     possible: tuple[str, ...] = ()
     inferred: bool = False
     kept: bool = False
+    ending: bool = False
     evidence: dict[str, None] = field(default_factory=dict)
     rows: dict[str, None] = field(default_factory=dict)
+    id: str = field(init=False)
 
-    @property
-    def id(self) -> str:
-        """The id of the cause."""
-        return f"{self.kind.code}:{self.target}"
+    def __post_init__(self) -> None:
+        """Name the cause."""
+        self.id = f"{self.kind.code}:{self.target}"
 
 
 class Case:
@@ -52,9 +54,11 @@ class Case:
 
     - `open`: readings that fail, or warn of what a rule knows, and are not explained yet; in the order of their ids.
     - `children`: rows that are not asked, by the row that tells why.
-    - `ups`: addresses that lately said something. `accepting`: those of them that lately accepted a connection of a
+    - `ups`: addresses that lately said something. `rare_ups`: those that did where we look less often than usual, and
+      how many seconds ago: that may be from before a fault. `accepting`: those that lately accepted a connection of a
       Resource; `working`: the ports at which any did.
     - `previous`: ids of the causes that were held last time. `covered`: addresses that a cause in the network explains.
+    - `alike`: several ports that fail at the same addresses in the same way; `rules_resource.hosts` finds them.
     - `by_check`: all readings of the checks of which there are few, and the names that resolve.
     - `silent`, `names`, `blocked`, `compared`: what of `open` (as it was at first) is silent, a name, blocked by this
       host, or was looked at from two seats: rules need not go through all that is open for a few.
@@ -72,11 +76,12 @@ class Case:
         self.hops = hops
         self.previous = previous
         self.covered: dict[str, Found] = {}
-        self.readings: dict[str, Reading] = {}
+        self.alike: list[list[Reading]] = []
         self.open: dict[str, Reading] = {}
         self.children: dict[str, list[str]] = {}
         self.followers: dict[str, Reading] = {}
         self.ups: set[str] = set()
+        self.rare_ups: dict[str, float] = {}
         self.accepting: set[str] = set()
         self.working: set[str] = set()
         self.by_check: dict[CheckName, list[Reading]] = {}
@@ -90,87 +95,108 @@ class Case:
         self.compared: list[Reading] = []
         self.disagreeing: dict[str, Reading] = {}
         self._known = {} if known is None else known
+        self.silence = Silence(self.silent, scene.now)
 
     def read(self) -> Iterator[None]:
-        """Read every row; pause now and then."""
-        scene, known = self.scene, self._known
-        wanted: list[Reading] = []
-        for count, row in enumerate(scene.rows.values()):
+        """Read every row that changed, and put all of them where they belong; pause now and then."""
+        yield from self._renew()
+        sort, good = self._sort, []
+        for count, reading in enumerate(self._known.values()):
             if count % BREATH == 0:
                 yield
-            reading = known.get(row.id)
-            if reading is None or reading.row is not row:
-                if row.id.endswith(SECOND_SEAT):
-                    continue
-                reading = known[row.id] = Reading(row, scene.jobs.get(row.result.job))
-            if self._sort(reading):
-                wanted.append(reading)
-        yield
-        wanted.sort(key=_by_id)
-        for count, reading in enumerate(wanted):
-            if count % (4 * BREATH) == 0:
-                yield
-            self.open[reading.id] = reading
-            self._note_traits(reading)
-        for readings in self.by_check.values():
-            readings.sort(key=_by_id)
-        for children in self.children.values():
-            children.sort()
-        yield
-        for gone in known.keys() - scene.rows.keys():
-            del known[gone]
+            if reading.good:
+                good.append(reading)
+            if sort(reading):
+                self._open(reading)
+        if self.open:  # only then anybody asks what works
+            fresh, note = self.scene.fresh, self._note_good
+            for count, reading in enumerate(good):
+                if count % BREATH == 0:
+                    yield
+                if fresh(reading.row):
+                    note(reading)
 
-    def _note_traits(self, reading: Reading) -> None:
+    def _open(self, reading: Reading) -> None:
+        """Let a reading want an explanation."""
+        self.open[reading.id] = reading
         if reading.silent:
             self.silent.append(reading)
-        elif reading.check is CheckName.DNS:
+        elif reading.check is DNS:
             self.names.append(reading)
-        elif reading.reason is Reason.BLOCKED_LOCALLY:
+        elif reading.reason is _BLOCKED:
             self.blocked.append(reading)
-        if SEEN_FROM_HOST in reading.outcome.facts:
+        if reading.compared:
             self.compared.append(reading)
+
+    def _renew(self) -> Iterator[None]:
+        """Bring what is known up to the scene; it stays in the order of the ids."""
+        rows, jobs, known = self.scene.rows, self.scene.jobs, self._known
+        before, seconds = len(known), 0
+        for count, (row_id, row) in enumerate(rows.items()):
+            if count % BREATH == 0:
+                yield
+            reading = known.get(row_id)
+            if reading is None or reading.row is not row:
+                if row_id.endswith(SECOND_SEAT):
+                    seconds += 1
+                else:
+                    known[row_id] = Reading(row, jobs.get(row.result.job))
+        added = len(known) > before
+        if len(known) > len(rows) - seconds:
+            for gone in known.keys() - rows.keys():
+                del known[gone]
+        if added:
+            yield
+            ordered = sorted(known.items(), key=itemgetter(0))
+            known.clear()
+            known.update(ordered)
 
     def left(self, readings: Iterable[Reading]) -> Iterator[Reading]:
         """Yield those readings that nothing explains yet."""
+        open_ = self.open
         for reading in readings:
-            if reading.id in self.open:
+            if reading.id in open_:
                 yield reading
 
     def _sort(self, reading: Reading) -> bool:
         """Put a reading where it belongs; tell whether a rule has to look at it."""
-        check = reading.result.check
+        check = reading.check
         if reading.parent is not None:
             self.children.setdefault(reading.parent, []).append(reading.id)
             self.followers[reading.id] = reading
             return False
-        if check not in _NOTEWORTHY:
+        if check is not DNS and check is not TCP:  # of other checks each row is kept: there are few, and all may matter
             self.by_check.setdefault(check, []).append(reading)
-            self.readings[reading.id] = reading
-            if reading.ups and (not reading.good or self.scene.fresh(reading.row)):
-                self.ups.update(reading.ups)
+            if reading.ups and not reading.good:
+                self._note_ups(reading)
             return reading.bad or reading.warns
         if reading.good:
-            if self.scene.fresh(reading.row):
-                self._note_good(reading, check)
-        elif reading.ups:
-            self.ups.update(reading.ups)
-        if reading.bad:
-            self.readings[reading.id] = reading
-            return True
-        return False
-
-    def _note_good(self, reading: Reading, check: CheckName) -> None:
-        if check is CheckName.DNS:
-            if reading.outcome.facts.get("addresses") or reading.outcome.status is Status.OK:
-                self.resolving.add(reading.result.target)
-            if reading.warns and matrix_of(reading.outcome):
+            if reading.warns and check is DNS and matrix_of(reading.outcome) and self.scene.fresh(reading.row):
                 self.disagreeing[reading.id] = reading
         elif reading.ups:
-            self.ups.update(reading.ups)
-            accepted = reading.outcome.facts.get("accepted")
-            if accepted:
+            self._note_ups(reading)
+        return reading.bad
+
+    def _note_good(self, reading: Reading) -> None:
+        """Note what works by a row that is good now."""
+        facts = reading.outcome.facts
+        if reading.check is DNS:
+            if reading.outcome.status is _OK or facts.get("addresses"):
+                self.resolving.add(reading.result.target)
+        elif reading.ups:
+            self._note_ups(reading)
+            accepted = facts.get("accepted")
+            if accepted and reading.check is TCP:
                 self.accepting.update(texts(accepted))
                 self.working.add(reading.result.target.rpartition(":")[2])
+
+    def _note_ups(self, reading: Reading) -> None:
+        if reading.interval_s <= self.scene.interval_s:
+            self.ups.update(reading.ups)
+            return
+        age_s = self.scene.age_s(reading.row)
+        for address in reading.ups:
+            self.rare_ups[address] = min(age_s, self.rare_ups.get(address, age_s))
 
     def of(self, check: CheckName) -> list[Reading]:
         """Return the readings of a check of which there are few, in the order of their ids."""
@@ -195,6 +221,7 @@ class Case:
         if found is None:
             found = Found(kind=KINDS[code], target=target, inferred=inferred)
             self.found[found.id] = found
+        found.ending = False  # whoever finds it anew has seen more than what is left of it
         found.values.update(values)
         for row_id in evidence:
             found.evidence[row_id] = None
@@ -205,11 +232,21 @@ class Case:
 
     def explain(self, found: Found, rows: Iterable[str]) -> None:
         """Let a cause explain rows that nothing explains yet."""
+        explained, evidence, open_ = self.explained, found.evidence, self.open
         for row_id in rows:
-            if row_id not in self.explained and row_id not in found.evidence:
-                self.explained[row_id] = found.id
+            if row_id not in explained and row_id not in evidence:
+                explained[row_id] = found.id
                 found.rows[row_id] = None
-                self.open.pop(row_id, None)
+                open_.pop(row_id, None)
+
+    def let_go(self, found: Found) -> None:
+        """Take a cause back: its rows want another explanation."""
+        del self.found[found.id]
+        for row_id in found.rows:
+            del self.explained[row_id]
+            reading = self._known.get(row_id)
+            if reading is not None and reading.bad and reading.parent is None:
+                self.open[row_id] = reading
 
     def holds(self, code: str) -> Iterator[Found]:
         """Yield what was found of a code so far, in the order of finding."""
@@ -219,19 +256,30 @@ class Case:
 
     def cover(self, found: Found, addresses: Iterable[str]) -> None:
         """Let a cause in the network stand for the silence of addresses; `claim_covered` gives it their rows."""
+        covered = self.covered
         for address in addresses:
-            self.covered.setdefault(address, found)
+            covered.setdefault(address, found)
 
     def claim_covered(self) -> Iterator[None]:
         """Explain each row of whose addresses all that failed are covered, by the cause that covers the least."""
         if not self.covered:
             return
-        for count, reading in enumerate(self.left(self.silent)):
+        covered, explained, open_ = self.covered, self.explained, self.open
+        for count, reading in enumerate(self.silent):
             if count % BREATH == 0:
                 yield
-            downs = reading.downs
-            if downs[0] in self.covered and (len(downs) == 1 or all(a in self.covered for a in downs)):
-                self.explain(self.covered[min(downs)], (reading.id,))
+            row_id, downs = reading.id, reading.downs
+            found = covered.get(downs[0])
+            if found is None or row_id not in open_:
+                continue
+            if len(downs) > 1:
+                if not all(a in covered for a in downs):
+                    continue
+                found = covered[min(downs)]
+            if row_id not in explained and row_id not in found.evidence:
+                explained[row_id] = found.id
+                found.rows[row_id] = None
+                del open_[row_id]
 
     def name_for(self, code: str, targets: Iterable[str]) -> str:
         """Return which of several targets names a cause: the one that named it last time, else the first."""
@@ -245,11 +293,12 @@ class Case:
 
     def cause_of(self, row_id: str) -> str | None:
         """Return the id of the cause that a row belongs to, by itself or through those that it follows."""
+        explained, owner, followers = self.explained, self.owner, self.followers
         for _ in range(DEPTH):
-            cause = self.explained.get(row_id) or self.owner.get(row_id)
+            cause = explained.get(row_id) or owner.get(row_id)
             if cause is not None:
                 return cause
-            follower = self.followers.get(row_id)
+            follower = followers.get(row_id)
             if follower is None or follower.parent is None:
                 return None
             row_id = follower.parent
@@ -257,7 +306,7 @@ class Case:
 
     def follow(self) -> Iterator[None]:
         """Let rows that are not asked follow their parents, and those that fail and follow nobody be open again."""
-        for count, (row_id, reading) in enumerate(sorted(self.followers.items())):
+        for count, (row_id, reading) in enumerate(self.followers.items()):
             if count % BREATH == 0:
                 yield
             cause = self.cause_of(row_id)
@@ -270,7 +319,3 @@ class Case:
     def reading(self, row_id: str) -> Reading | None:
         """Return the reading of a row, whatever it says; None when there is no such row."""
         return self._known.get(row_id)
-
-
-def _by_id(reading: Reading) -> str:
-    return reading.id

@@ -8,8 +8,8 @@ KINDS = (
     Kind(
         code="HostNetworkDown",
         domain=Domain.HOST,
-        title="This host has no way out: {seen}",
-        text="The kernel was asked for its routes: {seen}. Nothing that lies beyond the local links can be reached "
+        title="This host has no way out",
+        text="{seen}. Nothing that lies beyond the local links can be reached "
         "from here, so users of this Connector reach no such Resource, and the Connector loses Controller and Relays.",
         action="Bring the way out back: look at cable or virtual link, DHCP, NetworkManager or netplan, a VPN that "
         "took the default route, and in a container at its network (`docker network inspect`). On a cloud machine also "
@@ -23,7 +23,7 @@ KINDS = (
         code="NoIPv4",
         domain=Domain.HOST,
         title="This host leaves over IPv6 only, and Relays need IPv4",
-        text="The kernel was asked for its routes: {seen}. The Connector may look online, but every connection of "
+        text="The kernel has no IPv4 route out of here. The Connector may look online, but every connection of "
         "users to a Resource fails, because Relays are reached over IPv4 only.",
         action="Give this host an IPv4 address with a way to the internet; NAT is fine (AWS: a NAT gateway or an "
         "Elastic IP; Google Cloud: Cloud NAT; Azure: a NAT gateway).",
@@ -51,7 +51,7 @@ KINDS = (
         code="LocalFirewall",
         domain=Domain.HOST,
         title="This host's own firewall or policy blocks connections",
-        text="The kernel refused to send (EPERM or EACCES) to {seen}. The packets never left this host, so users get "
+        text="Packets to {seen} never left this host: its kernel refused to send them, or dropped them. Users get "
         '"Unable to connect" there.',
         action="Allow it in the rules of this host (nftables, iptables, firewalld, ufw), in a `prohibit` route, "
         "SELinux or an eBPF policy; for IPv6 also a router may have said 'administratively prohibited'.",

@@ -14,8 +14,9 @@ KINDS = (
         code="TLSIntercepted",
         domain=Domain.CONTROL_PLANE,
         title="TLS to {target} is intercepted",
-        text="{observed}. The Connector accepts Twingate's own certificates only, so behind TLS inspection it does not "
-        "come online (no Relays) however well a browser works, and users reach nothing through it.",
+        text="{observed}. Twingate's software refuses certificates that are not its own (which ones is not "
+        "public): behind TLS inspection a Connector finds no Relays however well a browser works, and users reach "
+        "nothing through it.",
         action="Exempt *.twingate.com from TLS inspection and from deep packet inspection at the firewall or proxy "
         "(Zscaler, Palo Alto, Fortinet: an SSL inspection exception).",
         by_hand={ANYWHERE: (_TLS,)},
@@ -32,7 +33,7 @@ KINDS = (
         "goes offline: users reach nothing through it.",
         action="Allow outbound TCP 443 and 30000 to 31000 from this host to *.twingate.com in the firewall (cloud: "
         "security group, network ACL, egress firewall policy).",
-        by_hand={ANYWHERE: ("{enter}nc -vz -w 5 {quoted} 443", "{enter}nc -vz -w 5 relays.twingate.com 443")},
+        by_hand={ANYWHERE: ("{enter}nc -vz -w 5 {quoted} 443", "{enter}nc -vz -w 5 {relay_host} {relay_port}")},
         possible=(_GEO, _CONSUMER),
         severities=("critical",),
         reason=Reason.TIMEOUT,

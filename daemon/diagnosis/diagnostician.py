@@ -20,6 +20,7 @@ from daemon.diagnosis import (
     rules_zone,
 )
 from daemon.diagnosis.case import BREATH, Case, Found
+from daemon.diagnosis.lazy import Alone
 from daemon.diagnosis.memory import Memory
 from daemon.diagnosis.reading import Reading
 from daemon.diagnosis.scene import Scene
@@ -45,6 +46,7 @@ RULES: tuple[Callable[[Case], Iterator[None]], ...] = (
     rules_network.subnets,
     rules_network.ports,
     rules_resource.hosts,
+    rules_resource.services,
     rules_host.client_range,
     rules_host.ping_group,
 )
@@ -63,6 +65,7 @@ class Diagnostician:
         self._clock = clock
         self._memory = Memory()
         self._readings: dict[str, Reading] = {}
+        self._known_alone: dict[str, Alone] = {}  # by row: a row that did not change has the same cause
         self._routes: tuple[Route, ...] | None = None
         self._hops = NextHops()
 
@@ -93,15 +96,12 @@ class Diagnostician:
         for rule in RULES:
             yield from rule(case)
         words = Words(case)
-        causes: list[Cause] = []
+        alone: dict[str, Alone] = {}
         for check in (CheckName.DNS, CheckName.TCP):
             if check is CheckName.TCP:  # names that stand alone have taken their ports along
                 yield from case.follow()
-            for cause in _alone(case, words, check):
-                if cause is None:
-                    yield
-                else:
-                    causes.append(cause)
+            yield from self._alone(case, words, check, alone)
+        causes: list[Cause] = list(alone.values())
         held: dict[str, tuple[Found, float]] = {}
         for found in sorted(case.found.values(), key=lambda f: f.id):
             if not _firm(case, found):
@@ -115,9 +115,25 @@ class Diagnostician:
                 else:
                     causes.append(cause)
                     held[found.id] = (found, cause.since)
-        memory.keep(held, now)
+        self._known_alone = alone
+        memory.keep(case, held, now)
         ordered = yield from _ordered(causes)
         return Diagnosis(causes=ordered, explained=MappingProxyType(case.explained))
+
+    def _alone(self, case: Case, words: Words, check: CheckName, made: dict[str, Alone]) -> Iterator[None]:
+        """Make the causes of failures of a check that nothing explains, by row."""
+        known, children, explained, single = self._known_alone, case.children, case.explained, words.single
+        for count, (row_id, reading) in enumerate(case.open.items()):
+            if count % BREATH == 0:
+                yield
+            if reading.check is not check or not reading.certain:
+                continue
+            dependents: tuple[str, ...] = ()
+            if row_id in children:
+                dependents = tuple(i for i in children[row_id] if i not in explained)
+            cause = made[row_id] = single(reading, dependents, known.get(row_id))
+            for dependent in dependents:
+                explained[dependent] = cause.id
 
     def _sort_routes(self, routes: tuple[Route, ...]) -> Iterator[None]:
         if routes is not self._routes:
@@ -135,27 +151,6 @@ def diagnose_once(scene: Scene) -> Diagnosis:
         except StopIteration as end:
             diagnosis: Diagnosis = end.value
             return diagnosis
-
-
-def _alone(case: Case, words: Words, check: CheckName) -> Iterator[Cause | None]:
-    """Yield the causes of failures of a check that nothing explains, and None at each pause."""
-    changes = bool(case.scene.changes)
-    for count, reading in enumerate(case.open.values()):
-        if count % BREATH == 0:
-            yield None
-        if reading.check is not check or not reading.certain:
-            continue
-        dependents = (
-            tuple(i for i in case.children[reading.id] if i not in case.explained)
-            if (reading.id in case.children)
-            else ()
-        )
-        cause = reading.alone
-        if cause is None or changes or cause.explains != dependents or cause.severity != words.severity_of(reading):
-            cause = reading.alone = words.single(reading, dependents)
-        for dependent in dependents:
-            case.explained[dependent] = cause.id
-        yield cause
 
 
 def _firm(case: Case, found: Found) -> bool:

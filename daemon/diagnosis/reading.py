@@ -3,12 +3,11 @@
 Every fact of a row comes from a check, but is read with suspicion all the same: another version may have written it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from checks.model import CheckName, Json, Outcome, Reason, Status
 from checks.net.endpoint import is_address, is_loopback, parse_endpoint
 from checks.tcp import TcpSpec
-from daemon.causes import Cause
 from daemon.jobs import Job, Result
 from daemon.known import CLOCK_ROW, CONNECTOR_ROW
 from daemon.state import State, TargetState
@@ -20,8 +19,14 @@ SHOWS_UP = frozenset(
     {Reason.REFUSED, Reason.RESET, Reason.MALFORMED_ANSWER, Reason.SERVFAIL, Reason.QUERY_REFUSED}
 )  # bad, but somebody there said so
 DNS_PORT = 53
+SEEN_FROM_HOST = "seen_from_host"  # the fact of a row that was looked at from two seats
 NOTHING: tuple[str, ...] = ()
+# Looked up once: a member of an enum by its name costs more than the rest of a comparison, and there are many rows.
+DNS, TCP = CheckName.DNS, CheckName.TCP
+_OK, _CRITICAL, _UNKNOWN, _SKIPPED = Status.OK, Status.CRITICAL, Status.UNKNOWN, Status.SKIPPED
+_PENDING = State.PENDING
 _NO_REASONS: Mapping[str, str] = {}
+_LOOPBACK = ("127.", "::ffff:127.")
 
 
 class Reading:
@@ -35,33 +40,39 @@ class Reading:
     - `silent`: nothing came back from any address that failed: a network that is down would explain it.
     - `unresolved`: it fails because its name has no address.
     - `parent`: the row that tells why this one is not asked.
-    - `alone`: what was made of it last time, when nothing explained it: a row that did not change has the same cause.
+    - `compared`: it was looked at from two seats. `job`: what is asked, None where nobody asks any more.
     """
 
     __slots__ = (
-        "alone", "bad", "certain", "check", "downs", "good", "id", "outcome", "parent", "reason", "result", "row",
-        "silent", "unresolved", "ups",
+        "bad", "certain", "check", "compared", "downs", "good", "id", "interval_s", "job", "outcome", "parent",
+        "reason", "result", "row", "silent", "unresolved", "ups",
     )  # fmt: skip
 
     def __init__(self, row: TargetState, job: Job | None) -> None:
         result = row.result
-        outcome, status = result.outcome, result.outcome.status
-        self.row, self.id, self.result = row, row.id, result
+        outcome = result.outcome
+        status = outcome.status
+        self.row, self.id, self.result, self.job = row, row.id, result, job
+        self.interval_s = 0.0 if job is None else job.interval_s
         self.check: CheckName = result.check
-        self.alone: Cause | None = None
-        conclusive = status is not Status.UNKNOWN and status is not Status.SKIPPED
+        conclusive = status is not _UNKNOWN and status is not _SKIPPED
         self.parent = None if conclusive else _parent(result)
         if not conclusive and row.judged is not None:
             outcome = row.judged.outcome
         self.outcome = outcome
         self.reason: Reason | None = outcome.reason
+        critical = status is _CRITICAL
         self.certain = row.failing
-        self.bad = row.failing or (row.state is State.PENDING and status is Status.CRITICAL)
-        self.good = conclusive and status is not Status.CRITICAL
+        self.bad = row.failing or (critical and row.state is _PENDING)
+        self.good = conclusive and not critical
+        self.compared = SEEN_FROM_HOST in outcome.facts
         self.unresolved = self.silent = False
         self.downs, self.ups = NOTHING, NOTHING
-        if self.bad or self.good:
-            self._read_addresses(job)
+        if self.check is TCP:
+            if self.bad or self.good:
+                self._read_tcp()
+        elif self.check is not DNS and (self.bad or self.good):
+            self._read_addresses()
 
     @property
     def resources(self) -> tuple[str, ...]:
@@ -82,10 +93,8 @@ class Reading:
         """Tell whether its last verdict is a warning."""
         return self.outcome.status is Status.WARNING
 
-    def _read_addresses(self, job: Job | None) -> None:
+    def _read_addresses(self) -> None:
         match self.check:
-            case CheckName.TCP:
-                self._read_tcp(job)
             case CheckName.RESOLVER:
                 self._read_nameserver()
             case CheckName.CONTROL_PLANE:
@@ -93,17 +102,16 @@ class Reading:
             case CheckName.RELAY:
                 self._read_relay()
 
-    def _read_tcp(self, job: Job | None) -> None:
+    def _read_tcp(self) -> None:
         facts = self.outcome.facts
-        if self.outcome.status is not Status.CRITICAL:
-            self.ups = away(texts(facts.get("accepted"))) + _speaking(reasons(facts.get("failed")))
+        failed, accepted, job = reasons(facts.get("failed")), texts(facts.get("accepted")), self.job
+        if self.outcome.status is not _CRITICAL:
+            self.ups = away(accepted) + _speaking(failed)
             return
         self.unresolved = "name_failed" in facts
-        failed = reasons(facts.get("failed"))
         if failed:
             self._divide(failed)
-            if accepted := texts(facts.get("accepted")):
-                self.ups += away(accepted)
+            self.ups += away(accepted)
         elif not self.unresolved and job is not None and isinstance(job.spec, TcpSpec) and is_address(job.spec.address):
             self._divide({job.spec.address: str(self.reason)})
 
@@ -111,7 +119,7 @@ class Reading:
         host = nameserver_host(self.result.target)
         if host is None or is_loopback(host):
             return
-        if self.outcome.status is Status.OK or "rcode" in self.outcome.facts:
+        if self.outcome.status is _OK or "rcode" in self.outcome.facts:
             self.ups = (host,)
         else:
             self._divide({host: str(self.reason)})
@@ -133,9 +141,9 @@ class Reading:
         facts = self.outcome.facts
         silent = reasons(facts.get("failed"))
         addresses = texts(facts.get("addresses"))
-        self.unresolved = self.outcome.status is not Status.OK and "addresses" in facts and not addresses
+        self.unresolved = self.outcome.status is not _OK and "addresses" in facts and not addresses
         if "connect_seconds" in self.outcome.measurements:
-            self.ups = away(a for a in addresses if a not in silent)
+            self.ups = away(tuple(a for a in addresses if a not in silent))
         self._divide(silent)
 
     def _divide(self, failed: Mapping[str, str]) -> None:
@@ -144,42 +152,51 @@ class Reading:
             ((address, reason),) = failed.items()
             if reason in NETWORK_REASONS:
                 self.downs = away((address,))
-                self.silent = bool(self.downs)
+                self.silent = self.downs is not NOTHING
             elif reason in SHOWS_UP:
                 self.ups += away((address,))
             return
-        self.downs += away(a for a, reason in failed.items() if reason in NETWORK_REASONS)
+        self.downs += away(tuple(a for a, reason in failed.items() if reason in NETWORK_REASONS))
         self.ups += _speaking(failed)
         self.silent = bool(self.downs) and all(reason in NETWORK_REASONS for reason in failed.values())
 
 
-def away(addresses: Iterable[str]) -> tuple[str, ...]:
+def away(addresses: tuple[str, ...]) -> tuple[str, ...]:
     """Return the addresses that are not loopback: what is on this host itself is never explained by a network."""
-    return tuple(a for a in addresses if not a.startswith("127.") and a != "::1" and not is_mapped_loopback(a))
+    if len(addresses) == 1:
+        return NOTHING if _is_local(addresses[0]) else addresses
+    return tuple([a for a in addresses if not _is_local(a)]) if addresses else NOTHING
 
 
-def is_mapped_loopback(address: str) -> bool:
-    """Tell whether an IPv6 address stands for an IPv4 loopback address."""
-    return address.startswith("::ffff:127.")
+def _is_local(address: str) -> bool:
+    """Tell whether an address is of the loopback, also where IPv6 maps it."""
+    return address.startswith(_LOOPBACK) or address == "::1"
 
 
 def reasons(value: Json) -> Mapping[str, str]:
     """Return the reason by address in a fact that should hold them."""
-    if not isinstance(value, Mapping) or not value:
+    if not value or not (type(value) is dict or isinstance(value, Mapping)):
         return _NO_REASONS
+    if len(value) == 1:  # nearly always
+        ((address, reason),) = value.items()
+        return value if type(reason) is str else {address: str(reason)}  # type: ignore[return-value]  # just seen
     if all(type(reason) is str for reason in value.values()):
         return value  # type: ignore[return-value]  # just seen
     return {address: str(reason) for address, reason in value.items()}
 
 
 def _speaking(failed: Mapping[str, str]) -> tuple[str, ...]:
-    return away(a for a, reason in failed.items() if reason in SHOWS_UP) if failed else NOTHING
+    return away(tuple(a for a, reason in failed.items() if reason in SHOWS_UP)) if failed else NOTHING
 
 
 def texts(value: Json) -> tuple[str, ...]:
     """Return the texts in a fact that should be a list of them, or is a single one."""
+    if not value:
+        return NOTHING
     if isinstance(value, str):
         return (value,)
+    if type(value) is tuple and len(value) == 1 and type(value[0]) is str:  # nearly always
+        return value  # type: ignore[return-value]  # just seen
     return tuple(v for v in value if isinstance(v, str)) if isinstance(value, tuple | list) else ()
 
 
@@ -195,7 +212,7 @@ def nameserver_host(target: str) -> str | None:
 def matrix_of(outcome: Outcome) -> Mapping[str, Mapping[str, Json]]:
     """Return what each nameserver said of a name: its row's target → class, reason, evidence."""
     matrix = outcome.facts.get("matrix")
-    if not isinstance(matrix, Mapping):
+    if not matrix or not isinstance(matrix, Mapping):
         return {}
     return {by: cell for by, cell in matrix.items() if isinstance(cell, Mapping) and isinstance(cell.get("class"), str)}
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from checks.connector_seen import ALL_NAMESERVERS
 from checks.model import CheckName, Json, Reason, Status
 from daemon.causes import CauseSeverity
-from daemon.diagnosis.case import BREATH, SEEN_FROM_HOST, Case
-from daemon.diagnosis.reading import Reading, texts
+from daemon.diagnosis.case import BREATH, Case
+from daemon.diagnosis.reading import SEEN_FROM_HOST, Reading, texts
 from daemon.diagnosis.rules_clock import clock_is_off
 
 TARGETS = 3  # that fail from the Connector's seat alone, until its network is the cause

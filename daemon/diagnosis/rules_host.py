@@ -20,6 +20,7 @@ def host_network(case: Case) -> Iterator[None]:
             continue
         code = "NoIPv4" if reading.reason is Reason.NO_IPV4 else "HostNetworkDown"
         seen = reading.outcome.summary
+        seen = seen[:1].upper() + seen[1:]
         found = case.add(code, reading.result.target, {"seen": seen}, evidence=[reading.id])
         found.severity = "critical"
         isolated = reading.outcome.facts.get("loopback_only") is True
@@ -28,7 +29,7 @@ def host_network(case: Case) -> Iterator[None]:
 
 def _beyond(case: Case, found: Found, *, isolated: bool) -> Iterator[None]:
     """Explain what lies off the links: by its reason, and by mere silence where nothing out there says anything."""
-    quiet = not any(_off_link(case, address) for address in case.ups)
+    quiet = not any(_off_link(case, address) for ups in (case.ups, case.rare_ups) for address in ups)
     for count, reading in enumerate(case.left(case.silent)):
         if count % BREATH == 0:
             yield

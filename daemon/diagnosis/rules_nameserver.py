@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
-from checks.model import CheckName, Json, Reason, Status
+from checks.model import CheckName, Reason, Status
 from checks.net.answers import AnswerClass
 from daemon.diagnosis.case import BREATH, Case
-from daemon.diagnosis.reading import Reading, matrix_of
+from daemon.diagnosis.reading import DNS, Reading, matrix_of
 
 _USELESS = frozenset({Reason.SERVFAIL, Reason.QUERY_REFUSED})  # valid replies that settle nothing
 _SILENCE = frozenset({Reason.TIMEOUT, Reason.MALFORMED_ANSWER})
@@ -82,10 +82,11 @@ def _explain_names(case: Case, blame: Mapping[str, str]) -> Iterator[None]:
         if count % BREATH == 0:
             yield
         cause = None
-        if reading.check is CheckName.DNS and reading.bad:
-            cause = _culprit(matrix_of(reading.outcome), blame, reading) or (
-                all_blamed if "matrix" not in reading.outcome.facts and _plain(reading) else None
-            )
+        if reading.check is DNS and reading.bad:
+            if "matrix" in reading.outcome.facts:
+                cause = _culprit(blame, reading)
+            elif _plain(reading):
+                cause = all_blamed
         elif reading.check in _UNRESOLVED_CHECKS and reading.unresolved and _plain(reading):
             cause = all_blamed
         if cause is not None:
@@ -97,13 +98,15 @@ def _plain(reading: Reading) -> bool:
     return reading.reason in _SILENCE or reading.reason in _USELESS
 
 
-def _culprit(cells: Mapping[str, Mapping[str, Json]], blame: Mapping[str, str], reading: Reading) -> str | None:
+def _culprit(blame: Mapping[str, str], reading: Reading) -> str | None:
     """Return the cause behind the first of the nameservers asked, if each of them is to blame for its own silence."""
-    if reading.good or not cells:
+    if reading.good:
         return None
-    if all(by in blame and cell.get("class") in _GIVES_NOTHING for by, cell in cells.items()):
-        return blame[next(iter(cells))]
-    return None
+    cells = matrix_of(reading.outcome)
+    for by, cell in cells.items():
+        if by not in blame or cell["class"] not in _GIVES_NOTHING:
+            return None
+    return blame[next(iter(cells))] if cells else None
 
 
 def _disagreements(case: Case, blame: Mapping[str, str]) -> Iterator[None]:

@@ -46,7 +46,9 @@ def egress(case: Case) -> Iterator[None]:
     if not answers:
         return
     first = endpoints[0]
-    values = {"observed": first.outcome.summary, "answers": answers, "quoted": _quoted_host(first)}
+    values = {
+        "observed": first.outcome.summary, "answers": answers, "quoted": _quoted_host(first), **_relay(relays[0])
+    }  # fmt: skip
     ids = [r.id for r in endpoints]
     found = case.add("EgressBlocked", first.result.target, values, evidence=ids, rows=[r.id for r in relays])
     found.severity = "critical"
@@ -129,7 +131,7 @@ def _what_answers(case: Case, twingate: set[str]) -> str:
     nameservers = (r for r in case.of(CheckName.RESOLVER) if r.outcome.status is Status.OK)
     if any(nameservers):
         return "nameservers answer"
-    return "other hosts answer" if case.ups - twingate else ""
+    return "other hosts answer" if (case.ups | case.rare_ups.keys()) - twingate else ""
 
 
 def _proven(case: Case, reading: Reading) -> bool:

@@ -7,6 +7,7 @@ from checks.connlog.summary import LogSummary
 from checks.hostnet import Route
 from checks.runtime.model import Sighting
 from daemon.causes import CauseSeverity, Change
+from daemon.config.schema import Config
 from daemon.jobs import Job
 from daemon.state import TargetState
 from daemon.view import View
@@ -14,6 +15,10 @@ from daemon.view import View
 
 def _conclusive(row: TargetState) -> bool:
     return row.result.outcome.status.conclusive
+
+
+def _just_now(_: TargetState) -> float:
+    return 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,7 @@ class Scene:
     - `routes`: this seat's main table. Pass the same tuple while nothing changed: it is sorted once.
     - `dead_next_hops`: addresses on the link whose link address the kernel asked for in vain.
     - `fresh` tells of a row whether its last verdict is recent enough to count as good (`Board.present`).
+    - `age_s`: how many seconds ago a row was looked at.
     - `runbooks`: what stands before /ALERT.md.
     - `in_connector`: whether we look from a network namespace of the Connector's own.
     """
@@ -41,15 +47,30 @@ class Scene:
     runbooks: str = "docs/runbooks"
     in_connector: bool = False
     fresh: Callable[[TargetState], bool] = _conclusive
+    age_s: Callable[[TargetState], float] = _just_now
 
 
-def scene_of(view: View, *, routes: tuple[Route, ...], dead_next_hops: frozenset[str]) -> Scene:
-    """Return the moment of a view; the board may go on while it is thought about."""
+def severities_of(config: Config) -> Mapping[str, CauseSeverity]:
+    """Return the severity of each Resource, by its name."""
+    return {resource.name: resource.severity for resource in config.resources}
+
+
+def scene_of(
+    view: View,
+    *,
+    routes: tuple[Route, ...],
+    dead_next_hops: frozenset[str],
+    severities: Mapping[str, CauseSeverity] | None = None,
+) -> Scene:
+    """Return the moment of a view; the board may go on while it is thought about.
+
+    `severities`: what `severities_of` returns, for whoever makes a scene each second of one configuration.
+    """
     sighting = view.observed.sighting
     return Scene(
         rows=dict(view.board.rows),
         jobs=view.board.jobs,
-        severities={resource.name: resource.severity for resource in view.config.resources},
+        severities=severities_of(view.config) if severities is None else severities,
         routes=routes,
         dead_next_hops=dead_next_hops,
         log=view.observed.log,
@@ -60,4 +81,5 @@ def scene_of(view: View, *, routes: tuple[Route, ...], dead_next_hops: frozenset
         runbooks=view.config.alerting.runbooks,
         in_connector=view.engine.vantage == "connector" and sighting is not None and sighting.own_namespace is False,
         fresh=view.board.present,
+        age_s=view.board.age_s,
     )

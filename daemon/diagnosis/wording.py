@@ -3,16 +3,15 @@
 import shlex
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 
-from checks.model import CheckName
 from daemon.advice import split_action
-from daemon.causes import Cause, CauseSeverity, Change, Domain
+from daemon.causes import Cause, CauseSeverity, Change
 from daemon.diagnosis.case import BREATH, Case, Found
-from daemon.diagnosis.catalogue import KINDS
 from daemon.diagnosis.kind import Kind
+from daemon.diagnosis.lazy import NAME, PORT, Alone, LazyCause, NameAlone, PortAlone, Texts, alone
 from daemon.diagnosis.reading import Reading
-from daemon.diagnosis.rules_resource import labels_of
 from daemon.diagnosis.scene import Scene
 
 RANK: Mapping[CauseSeverity, int] = {"critical": 0, "warning": 1, "info": 2}
@@ -31,78 +30,64 @@ class Words:
         self._changes = sorted(case.scene.changes, key=lambda change: change.at)
         self._moments = [change.at for change in self._changes]
         self._near: dict[int, tuple[Change, ...]] = {}
+        self._severities = case.scene.severities
         self._values = _common_values(case.scene)
+        base = case.scene.runbooks
+        self._runbooks = {NameAlone: runbook(NAME, NAME.alert, base), PortAlone: runbook(PORT, PORT.alert, base)}
 
     def cause(self, found: Found, since: float | None) -> Iterator[Cause | None]:
         """Yield None at each pause, then the cause. `since`: Unix seconds, if it was held before."""
-        case, kind = self._case, found.kind
+        kind, reading_of = found.kind, self._case.reading
         resources: set[str] = set()
         first = float("inf")
         members = [*found.evidence, *found.rows]
         for count, row_id in enumerate(members):
             if count % BREATH == 0:
                 yield None
-            reading = case.reading(row_id)
+            reading = reading_of(row_id)
             if reading is not None:
-                resources.update(reading.resources)
+                resources.update(reading.result.resources)
                 if since is None and (reading.bad or row_id in found.evidence):
                     first = min(first, reading.since)
         begin = since if since is not None else first if first < float("inf") else self._scene.now
-        values = {**self._values, "target": found.target, "quoted": shlex.quote(found.target), **found.values}
-        advice = split_action(str(values.get("advice", "")))
-        values["advice"] = advice.text
-        commands = tuple(command.format_map(values) for command in kind.commands(self._runtime))
-        if "{advice}" in kind.action:
-            commands = (*advice.commands, *commands)
         alert = found.alert or kind.alert
-        yield Cause(
+        yield LazyCause(
+            partial(_texts, found, self._values, self._runtime, len(resources)),
             code=kind.code,
             target=found.target,
             domain=found.domain or kind.domain,
             severity=found.severity or self._worst(resources),
-            title=kind.title.format_map(values),
-            text=kind.text.format_map(values) + _blast(len(found.rows), len(resources)),
-            action=_with_commands(kind.action.format_map(values), commands),
             since=begin,
             evidence=tuple(found.evidence or found.rows),
             explains=tuple(found.rows),
             resources=len(resources),
-            possible=(*found.possible, *(line.format_map(values) for line in kind.possible)),
-            changed=self.near(begin),
+            changed=self.near(begin) if self._changes else (),
             alert=alert,
-            labels=MappingProxyType(dict(found.labels)),
+            labels=MappingProxyType(found.labels),
             runbook=runbook(kind, alert, self._scene.runbooks),
+            ending=found.ending,
         )
 
-    def single(self, reading: Reading, dependents: tuple[str, ...]) -> Cause:
-        """Return the cause of a failure that stands alone: its texts are the row's own. Made for thousands."""
-        outcome = reading.outcome
-        by_name = reading.unresolved or reading.check is CheckName.DNS
-        kind = _NAME if by_name else _PORT
-        target, since = reading.result.target, reading.since
-        return Cause(
-            code=kind.code,
-            target=target,
-            domain=Domain.RESOURCE,
-            severity=self.severity_of(reading),
-            title=f"{target} does not resolve" if by_name else f"{target} does not accept connections",
-            text=f"{outcome.summary}. {_DNS_EVENT if by_name else _CONNECT_EVENT}",
-            action=outcome.action,
-            since=since,
-            evidence=(reading.id,),
-            explains=dependents,
-            resources=len(reading.resources),
-            changed=self.near(since) if self._changes else (),
-            alert=kind.alert,
-            labels=labels_of(self._case, reading),
-            runbook=self._runbooks[by_name],
-        )
+    def single(self, reading: Reading, dependents: tuple[str, ...], earlier: Alone | None) -> Alone:
+        """Return the cause of a failure that stands alone: the earlier one if it still is right."""
+        severity = self.severity_of(reading)
+        changed = self.near(reading.since) if self._changes else ()
+        if (
+            earlier is not None
+            and earlier.reading is reading
+            and earlier.explains == dependents
+            and earlier.severity == severity
+            and earlier.changed == changed
+        ):
+            return earlier
+        which = alone(reading)
+        return which(reading, severity, dependents, changed, self._runbooks[which])
 
     def severity_of(self, reading: Reading) -> CauseSeverity:
         """Return the severity of a failure that stands alone: the worst of its Resources'."""
-        resources = reading.resources
+        resources = reading.result.resources
         if len(resources) == 1:
-            return self._scene.severities.get(resources[0], _UNLESS_TOLD)
+            return self._severities.get(resources[0], _UNLESS_TOLD)
         return self._worst(set(resources))
 
     def near(self, since: float) -> tuple[Change, ...]:
@@ -116,7 +101,7 @@ class Words:
         return known
 
     def _worst(self, resources: set[str]) -> CauseSeverity:
-        known = (self._scene.severities.get(name, _UNLESS_TOLD) for name in resources)
+        known = (self._severities.get(name, _UNLESS_TOLD) for name in resources)
         return min(known, key=RANK.__getitem__, default=_UNLESS_TOLD)
 
     @property
@@ -124,15 +109,27 @@ class Words:
         sighting = self._scene.sighting
         return sighting.runtime if sighting is not None and sighting.problem is None and sighting.name else ""
 
-    @property
-    def _runbooks(self) -> tuple[str, str]:
-        base = self._scene.runbooks
-        return runbook(_PORT, _PORT.alert, base), runbook(_NAME, _NAME.alert, base)
+
+_ENDING = ": it is ending"
+_LEFT = " Part of what showed it is well again, and what it explains is being looked at once more."
 
 
-_NAME, _PORT = KINDS["NameFails"], KINDS["PortFails"]
-_DNS_EVENT = "Users of it get a DNS lookup error."
-_CONNECT_EVENT = 'Users of it get "Unable to connect".'
+def _texts(found: Found, common: Mapping[str, object], runtime: str, resources: int) -> Texts:
+    """Say what was found, for users of as many Resources."""
+    kind = found.kind
+    values = {**common, "target": found.target, "quoted": shlex.quote(found.target), **found.values}
+    advice = split_action(str(values.get("advice", "")))
+    values["advice"] = advice.text
+    commands = tuple(command.format_map(values) for command in kind.commands(runtime))
+    if "{advice}" in kind.action:
+        commands = (*advice.commands, *commands)
+    ending = found.ending
+    return Texts(
+        title=kind.title.format_map(values) + (_ENDING if ending else ""),
+        text=kind.text.format_map(values) + _blast(len(found.rows), resources) + (_LEFT if ending else ""),
+        action=_with_commands(kind.action.format_map(values), commands),
+        possible=(*found.possible, *(line.format_map(values) for line in kind.possible)),
+    )
 
 
 def runbook(kind: Kind, alert: str | None, base: str) -> str:

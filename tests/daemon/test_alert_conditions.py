@@ -32,7 +32,7 @@ def test_key_and_words() -> None:
     """The key has the labels in their order; the words are the cause's, with what follows from it and what preceded."""
     desk = AlertDesk("tcp:db:1")
     change = Change(at=STARTED_AT, kind=ChangeKind.ROUTE, text="the default route changed")
-    one = replace(port_fails(), resources=2, explains=("a", "b"), changed=(change,), possible=("two share a token",))
+    one = replace(port_fails(), resources=2, explains=("a", "b"), changed=(change,), possible=("two share a token.",))
     desk.fail(one)
     ((key, condition),) = desk.conditions.items()
     assert key == AlertKey("ConnectorUnableToConnect", "warning", ("DB", "db", "1", "", ""))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from daemon.alerting.fires import QUIET_S
 from daemon.config.schema import Alerting, Config
 from tests.support.alert_desk import CRITICAL, OK, UNKNOWN, AlertDesk, port_fails
 
@@ -48,6 +49,24 @@ def test_a_flapping_row_holds() -> None:
     assert "it comes and goes (flap value" in alert.summary
     desk.wait(1800)
     assert desk.heard == [("warning", "fires"), ("warning", "ends")]
+
+
+def test_what_is_over_says_until_when_it_stays() -> None:
+    """An alert that fired twice within the hour tells when it ends, and takes it back when the trouble is back."""
+    desk = AlertDesk(ROW)
+    one = port_fails()
+    for _ in range(2):
+        desk.fail(one)
+        desk.wait(100)
+        assert desk.alerts.active[0].ends_after is None
+        desk.heal(one)
+        desk.wait(2)
+    (alert,) = desk.alerts.active
+    assert alert.ends_after is not None
+    assert alert.ends_after - desk.wall == pytest.approx(QUIET_S, abs=3)
+    desk.fail(one)
+    desk.wait(2)
+    assert desk.alerts.active[0].ends_after is None
 
 
 def test_flapping_into_ignorance_freezes() -> None:

@@ -1,12 +1,14 @@
 """Alerts in lines."""
 
+import datetime as dt
 from dataclasses import replace
 
 import pytest
 
 from daemon.alert import NO_ALERTS, Alert, Alerts, Delivery
 from daemon.alert_words import MAX_ACTIVE, MAX_PENDING, AlertLine, alert_lines
-from daemon.report_causes import alerts
+from daemon.config.schema import Maintenance, Resource
+from daemon.report_causes import alerts, maintenance
 from tests.support.outage import NOW, key, one_alert
 
 DOWN = Alert(key=key("ConnectorDown"), starts_at=NOW - 60)
@@ -66,6 +68,26 @@ def test_flapping_is_told() -> None:
     """An alert that comes and goes says so."""
     (line,) = lines(Alerts(active=(replace(DOWN, flapping=True),)))
     assert line.text.endswith("; flapping: it comes and goes")
+
+
+def test_what_is_over_and_stays_is_told() -> None:
+    """Beside a summary that says ok, an alert that still fires says why, and until when."""
+    (line,) = lines(Alerts(active=(replace(DOWN, ends_after=NOW + 240),)))
+    assert line.text.endswith("; over, but it has fired often of late: ends in 4 minutes unless it comes back")
+
+
+def test_maintenance_is_shown() -> None:
+    """Who misses an alert sees which window keeps it back, why, and until when; a closed one is not told."""
+    moment = dt.datetime(2026, 1, 2, 4, tzinfo=dt.UTC)
+    hour = dt.timedelta(hours=1)
+    open_one = Maintenance(match="*.corp.internal", start=moment, to=moment + hour, reason="CHG-1")
+    closed = Maintenance(match="*", start=moment - hour, to=moment)
+    resources = (Resource(name="A", address="a.corp.internal"), Resource(name="B", address="10.0.0.1"))
+    told = maintenance((open_one, closed), resources, NOW)
+    (line,) = alert_lines(alerts(NO_ALERTS, (), "live", told), NOW)
+    assert line.text == (
+        "maintenance until 2026-01-02 05:00:00 UTC (CHG-1): *.corp.internal, 1 Resource; they raise no alert"
+    )
 
 
 def test_many_are_counted() -> None:

@@ -194,6 +194,7 @@ def test_causes_come_most_severe_first_then_from_the_host_outwards() -> None:
         ("subnet", "SubnetUnreachable", "ConnectorUnableToConnect", {"address": "10.1.2.0/24"}),
         ("port_blocked", "PortBlocked", "ConnectorUnableToConnect", {"port": "3389"}),
         ("host_down", "ResourceHostDown", "ConnectorUnableToConnect", {"address": "192.168.0.20"}),
+        ("proxy_down", "ServiceDown", "ConnectorUnableToConnect", {"address": "192.168.0.20", "port": "443"}),
         ("one_port", "PortFails", "ConnectorUnableToConnect",
          {"resource": "192.168.0.20:5432", "address": "192.168.0.20", "port": "5432"}),
         ("one_name", "NameFails", "ConnectorDNSLookupErrors",
@@ -205,6 +206,19 @@ def test_the_alert_is_told_by_its_labels(fault: str, code: str, alert: str | Non
     """A cause has the identity that its alert is to have, and no label more."""
     cause = causes_of(fault)[code]
     assert (cause.alert, dict(cause.labels)) == (alert, labels)
+
+
+@pytest.mark.parametrize(
+    ("fault", "title"),
+    [
+        ("host_down", "192.168.0.20 is silent on all 2 ports"),
+        ("host_refusing", "192.168.0.20 refuses on all 2 ports"),
+        ("only_port_of_a_host", "192.168.0.20 is silent on port 443, the only one tried"),
+    ],
+)
+def test_ports_of_a_host_are_counted_once(fault: str, title: str) -> None:
+    """However many names lead to a port, it is one."""
+    assert causes_of(fault)["ResourceHostDown"].title == title
 
 
 def test_a_next_hop_is_of_the_host_only_where_it_leads_everywhere() -> None:

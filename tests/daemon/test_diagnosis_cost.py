@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from daemon.diagnosis.diagnostician import Diagnostician
+from daemon.diagnosis import rules_network
+from daemon.diagnosis.diagnostician import Diagnostician, diagnose_once
 from tests.support.scenes import Place
 
 MANY = 20_000
@@ -92,3 +94,15 @@ def test_work_is_cut_into_many_steps() -> None:
     """Whatever the machine's speed, the work has places to pause at, more of them the more there is."""
     steps = Diagnostician(lambda: 0.0).steps(crowd(_refusing).scene())
     assert sum(1 for _ in steps) >= STEPS
+
+
+@pytest.mark.parametrize(("bound", "told"), [("", 8), ("MOST_SUBNETS", 5), ("MOST_PREFIXES", 3)])
+def test_a_nameserver_that_scatters_addresses(monkeypatch: pytest.MonkeyPatch, bound: str, told: int) -> None:
+    """Silent subnets beyond a bound are not told, nor looked at: each port that fails there speaks for itself."""
+    if bound:
+        monkeypatch.setattr(rules_network, bound, 5)
+    place = Place()
+    for number in range(24):
+        place.tcp(f"n{number}.corp.internal", 5432, "timeout", ips=(f"2001:db8:{number // 3}::{number:x}",))
+    codes = Counter(cause.code for cause in diagnose_once(place.scene()).causes)
+    assert codes == Counter(SubnetUnreachable=told, PortFails=24 - 3 * told)

@@ -188,7 +188,9 @@ async def test_a_disagreement_that_nobody_sees_again_is_forgotten() -> None:
     watch = Watch()
     watch.place.dns("db.corp.internal", "resolvers_disagree", status="warning", **SPLIT)
     await watch.now()
-    watch.place.at += 4 * INTERVAL_S
+    for _ in range(3):
+        watch.place.dns("db.corp.internal", ns_192_168_0_54="address")
+        assert await watch.codes(after_s=INTERVAL_S) != set()
     watch.place.dns("db.corp.internal", ns_192_168_0_54="address")
     assert await watch.codes() == set()
 
@@ -209,6 +211,36 @@ async def test_a_frozen_failure_keeps_its_cause() -> None:
     await watch.now()
     watch.place.see(f"resolver:{NS_A}", "unknown", "prober_starved")
     assert await watch.codes(after_s=LINGER_S) == {f"NameserverDown:{NS_A}"}
+
+
+async def test_a_next_hop_proven_dead_takes_over_what_looked_like_a_subnet() -> None:
+    """The kernel needs most of a minute to give a neighbour up; what was found meanwhile is no second cause then."""
+    watch = Watch()
+    rows = {f"tcp:10.1.2.{last}:443" for last in (1, 2, 3)}
+
+    def fail() -> None:
+        for last in (1, 2, 3):
+            watch.place.tcp(f"10.1.2.{last}", 443, "timeout")
+
+    fail()
+    assert await watch.codes() == {"SubnetUnreachable:10.1.0.0/16"}
+    watch.place.at += 3 * INTERVAL_S
+    fail()
+    assert await watch.codes() == {"SubnetUnreachable:10.1.0.0/16"}
+    watch.place.dead = frozenset({GATEWAY})
+    one = only(await watch.now(after_s=1.0))
+    assert (one.code, set(one.explains)) == ("NextHopDown", rows)
+
+
+async def test_a_cause_that_ends_says_so() -> None:
+    """While it lingers it does not claim that the nameserver is still silent."""
+    watch = Watch()
+    kill_nameserver(watch.place, 3)
+    assert "ending" not in only(await watch.now()).title
+    watch.place.nameserver(NS_A)
+    one = only(await watch.now(after_s=1.0))
+    assert one.title.endswith(": it is ending")
+    assert one.text.endswith("is being looked at once more.")
 
 
 async def test_a_failure_that_stands_alone_is_described_by_its_latest_look() -> None:

@@ -83,6 +83,15 @@ async def test_a_disk_that_hangs_holds_up_no_alert() -> None:
 
 
 @pytest.mark.looptime
+async def test_an_older_past_does_not_come_back() -> None:
+    """What is true now is written at the first look, changed or not: a store that opens late still holds the old."""
+    bench = Bench()
+    await bench.judge.tick()
+    await bench.judge.tick()
+    assert bench.heard == ["remembered", "saved", "published 0", "published 0"]
+
+
+@pytest.mark.looptime
 async def test_restored_before_the_first_look() -> None:
     """What an earlier process had raised is published at once, begun when it began."""
     first = Bench()

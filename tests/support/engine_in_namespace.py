@@ -61,6 +61,8 @@ async def main(config_file: str) -> None:
     lag, changes = LoopLag(), Changes(wall_clock)
     engine = Engine(config, board, lag, hear, watch)
     await engine.look_around()
+    for job in engine.plan.jobs:  # nobody waits for the first slots here
+        engine.scheduler.confirm(job.id, 0.0)
     async with asyncio.TaskGroup() as group:
         for root in (lag.run(), engine.scheduler.run(), engine.follow(), tell(changes, engine)):
             group.create_task(root)

@@ -136,6 +136,19 @@ def _one_port(p: Place) -> None:
     p.tcp("192.168.0.20", 5432, "refused", severity="critical")
 
 
+@plant({"ServiceDown:192.168.0.20:443": {"tcp:a.corp.internal:443", "tcp:b.corp.internal:443"}})
+def _proxy_down(p: Place) -> None:
+    for name in ("a", "b"):
+        p.tcp(f"{name}.corp.internal", 443, "refused", ips=("192.168.0.20",))
+    p.tcp("192.168.0.20", 22)
+
+
+@plant({"ResourceHostDown:192.168.0.20": {"tcp:a.corp.internal:443", "tcp:b.corp.internal:443"}})
+def _only_port_of_a_host(p: Place) -> None:
+    for name in ("a", "b"):
+        p.tcp(f"{name}.corp.internal", 443, "timeout", ips=("192.168.0.20",))
+
+
 @plant({"NameFails:db.corp.internal": {DB}})
 def _one_name(p: Place) -> None:
     p.dns("db.corp.internal", "nxdomain", ns_192_168_0_53="nxdomain")

@@ -69,7 +69,8 @@ def nameserver_down(stage: Stage) -> Cause:
         code="NameserverDown", target=NAMESERVER, domain=Domain.RESOLVER, severity="critical",
         title=f"Nameserver {NAMESERVER} does not answer",
         text=f"{NAMESERVER} gave no valid reply within 5 s, and no other nameserver is in use: no name resolves for "
-        "the Connector.",
+        f"the Connector. {len(explains):,} checks fail or are not asked because of it ({len(explains) // 2} "
+        "Resources).",
         action="See that the nameserver runs and that UDP and TCP port 53 reach it. Repeat it by hand on this host: "
         f"dig @{NAMESERVER} s0.corp.internal A",
         since=BEGAN, evidence=(f"resolver:{NAMESERVER}",), explains=explains,
