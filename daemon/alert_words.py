@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from daemon.document import AlertmanagerTaking, AlertsDecided
-from daemon.moments import ago, unix_time
+from daemon.document import AlertmanagerTaking, AlertsDecided, MaintenanceOpen
+from daemon.moments import ago, clock, unix_time
 from daemon.words import count, lasting
 
 MAX_ACTIVE = 10  # on a screen; one cause makes one alert, so more are as many faults at once
@@ -33,6 +33,9 @@ def alert_lines(alerts: AlertsDecided | None, now: float, *, everything: bool = 
     active, left = _cut(alerts["active"], MAX_ACTIVE, everything=everything)
     for one in active:
         flaps = "; flapping: it comes and goes" if one["flapping"] else ""
+        if one["ends_after"] is not None:
+            soon = _soon(one["ends_after"], now)
+            flaps += f"; over, but it has fired often of late: ends {soon} unless it comes back"
         text = f"{one['name']}{_labels(one['labels'])} fires {lasting(one['starts_at'], now)}{flaps}"
         lines.append(AlertLine(word=one["severity"], text=text))
     left += sum(alerts["truncated"].values())
@@ -45,7 +48,14 @@ def alert_lines(alerts: AlertsDecided | None, now: float, *, everything: bool = 
     left += alerts["pending_left"]
     if left:
         lines.append(AlertLine(text=f"and {left:,} more pending"))
+    lines += [AlertLine(text=_excused(one)) for one in alerts["maintenance"]]
     return lines + [AlertLine(word="failing", text=_refused(one, now)) for one in refusing(alerts["alertmanagers"])]
+
+
+def _excused(one: MaintenanceOpen) -> str:
+    why = f" ({one['reason']})" if one["reason"] else ""
+    until = clock(unix_time(one["until"]))
+    return f"maintenance until {until}{why}: {one['match']}, {count(one['resources'], 'Resource')}; they raise no alert"
 
 
 def refusing(taking: Iterable[AlertmanagerTaking]) -> list[AlertmanagerTaking]:

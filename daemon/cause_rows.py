@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from types import MappingProxyType
 
+from checks.model import Status
 from daemon.causes import Domain
 from daemon.document import CauseFound, Row
 from daemon.row_looks import is_second
 from daemon.words import count, some
 
 _PLACE = itemgetter(0)
-_SOLE = frozenset({"", "network", "system", "process", "udp"})  # targets of which each host has one: they say nothing
+_CUTS_OFF = frozenset({"HostNetworkDown", "NoIPv4", "NextHopDown"})
+_FAR = frozenset({"clock", "nat", "provider"})  # checks that ask the internet, and know nothing without it
+# targets of which each host has one: they say nothing
+_SOLE = frozenset({"", "local", "network", "process", "relays", "system", "udp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,13 @@ class Told:
             return f"explains {count(len(self.rows), 'row')}: {some(row['id'] for row in self.rows)}"
         return ""
 
+    @property
+    def hit(self) -> str:
+        """Name the Resources that it hits, else the rows; how many they are stands in the text of the cause."""
+        if self.resources:
+            return f"hits {some(self.resources, of=max(self.cause['resources'], len(self.resources)))}"
+        return f"hits {some(row['id'] for row in self.rows)}" if self.rows else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Causes:
@@ -46,7 +57,8 @@ class Causes:
 
     - `told`: those that say more than one row does, in their order.
     - `by`: by the id of a row, the cause told that explains it.
-    - `evidence`: ids of rows that show a cause told, and that no cause told explains.
+    - `evidence`: ids of rows that show a cause told, and that no cause told explains; where the host is cut off, also
+      of those that have no verdict because whom they ask is far away: their own advice would lead astray.
     - `alone`: by the id of a row, the cause that says no more than this row does.
     """
 
@@ -81,6 +93,8 @@ def put_together(causes: Iterable[CauseFound], rows: Iterable[Row]) -> Causes:
         told.append(one)
         by.update((row["id"], one) for row in mine)
     shown = frozenset(row_id for one in told for row_id in one.cause["evidence"] if row_id not in by)
+    if any(cause["code"] in _CUTS_OFF and cause["fault_domain"] == Domain.HOST for cause in causes):
+        shown |= {row["id"] for _, row in known.values() if row["status"] == Status.UNKNOWN and row["check"] in _FAR}
     alone = {row_id: cause for cause in causes if repeats_a_row(cause) for row_id in cause["evidence"]}
     return Causes(tuple(told), by, shown, alone)
 

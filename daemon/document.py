@@ -58,7 +58,7 @@ class CauseFound(TypedDict):
 
 
 class ActiveAlert(TypedDict):
-    """An alert that fires; `cause`: the id of the cause behind it."""
+    """An alert that fires; `cause`: the id of the cause behind it. `ends_after`: over, yet kept until then."""
 
     name: str
     severity: str
@@ -68,6 +68,7 @@ class ActiveAlert(TypedDict):
     action: str
     cause: str | None
     flapping: bool
+    ends_after: str | None
 
 
 class PendingAlert(TypedDict):
@@ -91,6 +92,15 @@ class AlertmanagerTaking(TypedDict):
     problem: str
 
 
+class MaintenanceOpen(TypedDict):
+    """A window of maintenance that is open: the Resources that it names (`resources`: how many) raise no alert."""
+
+    match: str
+    until: str
+    reason: str
+    resources: int
+
+
 class AlertsDecided(TypedDict):
     """What the daemon has decided.
 
@@ -103,6 +113,7 @@ class AlertsDecided(TypedDict):
     pending_left: int
     truncated: dict[str, int]
     alertmanagers: list[AlertmanagerTaking]
+    maintenance: list[MaintenanceOpen]
 
 
 class ChangeSeen(TypedDict):

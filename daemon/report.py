@@ -11,7 +11,7 @@ from checks.net.text import printable
 from daemon import report_causes, report_observed
 from daemon.alert import NO_ALERTS, Alerts, Delivery
 from daemon.causes import NO_DIAGNOSIS, Cause, Change, Diagnosis
-from daemon.document import CauseFound, Document, Row
+from daemon.document import AlertsDecided, CauseFound, Document, MaintenanceOpen, Row
 from daemon.moments import rfc3339
 from daemon.observed import Observed
 from daemon.report_rows import explained_row, held_row, own_row, seconds, seen_row
@@ -57,6 +57,7 @@ class Head:
     changes: tuple[Change, ...] = ()
     runbooks: str = ""
     mode: str = "live"
+    maintenance: tuple[MaintenanceOpen, ...] = ()
 
 
 class Reporter:
@@ -127,9 +128,14 @@ def report(
         changes=view.changes,
         runbooks=view.config.alerting.runbooks,
         mode=view.config.alerting.mode,
+        maintenance=tuple(report_causes.maintenance(view.config.maintenance, view.plan.resources, view.now)),
     )
     make = make or (partial(held_row, view) if head.held else seen_row)
     return document(head, view.board.rows.values(), make, causes)
+
+
+def _alerts(head: Head) -> AlertsDecided:
+    return report_causes.alerts(head.alerts, head.deliveries, head.mode, head.maintenance)
 
 
 def document(
@@ -159,7 +165,7 @@ def document(
         "connector_log": report_observed.connector_log(head.observed.log),
         "learned": report_observed.learned(head.observed.learned),
         "predictions": report_observed.predictions(head.observed.predictions),
-        "alerts": report_causes.alerts(head.alerts, head.deliveries, head.mode) if head.held else None,
+        "alerts": _alerts(head) if head.held else None,
         "changes": report_causes.changes(head.changes),
     }
 

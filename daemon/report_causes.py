@@ -1,12 +1,15 @@
 """What is wrong and what was decided about it, as parts of the document: diagnosis, alerts, changes."""
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from daemon import document
 from daemon.alert import LABELS, AlertKey, Alerts, Delivery
 from daemon.causes import Cause, Change
+from daemon.config.schema import Maintenance, Resource
+from daemon.document import MaintenanceOpen
+from daemon.maintenance import current_windows, in_maintenance
 from daemon.moments import clock, rfc3339
 
 MAX_PENDING = 200  # as many as may be active of one name; all of them could be as many as there are rows
@@ -40,7 +43,9 @@ def _changed(before: tuple[Change, ...]) -> tuple[str, ...]:
     return tuple(f"{clock(change.at)}: {change.text}" for change in before)
 
 
-def alerts(decided: Alerts, deliveries: Iterable[Delivery], mode: str) -> document.AlertsDecided:
+def alerts(
+    decided: Alerts, deliveries: Iterable[Delivery], mode: str, maintenance: Iterable[MaintenanceOpen] = ()
+) -> document.AlertsDecided:
     """Return the part `alerts`; the pending ones that fire first come first. `mode`: live or shadow."""
     soonest = heapq.nsmallest(MAX_PENDING, decided.pending.items(), key=lambda pair: (pair[1], pair[0]))
     return {
@@ -55,6 +60,7 @@ def alerts(decided: Alerts, deliveries: Iterable[Delivery], mode: str) -> docume
                 "action": alert.action,
                 "cause": alert.cause,
                 "flapping": alert.flapping,
+                "ends_after": None if alert.ends_after is None else rfc3339(alert.ends_after),
             }
             for alert in decided.active
         ],
@@ -76,7 +82,21 @@ def alerts(decided: Alerts, deliveries: Iterable[Delivery], mode: str) -> docume
             }
             for one in deliveries
         ],
+        "maintenance": list(maintenance),
     }
+
+
+def maintenance(windows: Iterable[Maintenance], resources: Sequence[Resource], now: float) -> list[MaintenanceOpen]:
+    """Return the windows that are open at a Unix time, and how many Resources each names."""
+    return [
+        {
+            "match": window.match,
+            "until": rfc3339(window.to.timestamp()),
+            "reason": window.reason,
+            "resources": sum(in_maintenance(resource, (window,)) for resource in resources),
+        }
+        for window in current_windows(windows, now)
+    ]
 
 
 def changes(seen: Iterable[Change]) -> list[document.ChangeSeen]:

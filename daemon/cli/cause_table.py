@@ -72,8 +72,8 @@ def _cause(paper: Paper, told: Told, advised: Advised, since: str) -> None:
     paper.paragraph(f"{safe(told.label)}{since}", lead=indent)
     if cause["text"] and cause["text"] != cause["title"]:
         paper.paragraph(safe(cause["text"]), lead=indent)
-    if told.blast:
-        paper.paragraph(safe(told.blast), lead=indent)
+    if told.hit:
+        paper.paragraph(safe(told.hit), lead=indent)
     write_background(paper, cause)
     advised.give(cause["action"])
     if cause["runbook"]:

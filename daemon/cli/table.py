@@ -26,7 +26,10 @@ SECTIONS: Sequence[tuple[str, tuple[CheckName, ...]]] = (
     ("Notes (they do not change the verdict)", NOTES),
 )
 _ALONE = {CheckName.CLOCK: "clock", CheckName.NAT: "NAT", CheckName.PROVIDER: "status page"}
-_THINGS = {CheckName.DNS: "name", CheckName.TCP: "port"}
+_THINGS = dict.fromkeys(CheckName, "row") | {
+    CheckName.DNS: "name", CheckName.TCP: "port", CheckName.RESOLVER: "nameserver", CheckName.RELAY: "Relay",
+    CheckName.CONTROL_PLANE: "Controller endpoint",
+}  # fmt: skip
 _PREFIX = {CheckName.CONTROL_PLANE: "Controller ", CheckName.RELAY: "Relay ", CheckName.RESOLVER: "nameserver "}
 
 
@@ -87,9 +90,11 @@ class Table:
         for check in CheckName:
             explained = [row for row in rows if row["check"] == check and row["id"] in folded]
             if explained:
-                number = count(len(explained), _THINGS.get(check, "row"))
+                alone = _subject(explained[0]) if len(explained) == 1 else ""
+                things = alone or count(len(explained), _THINGS[check])
+                above = "cause" if len(self._causes.told) == 1 else "causes"
                 statuses = {Status(row["status"]) for row in explained} - {Status.SKIPPED}
-                self._line(worst(statuses) if statuses else Status.SKIPPED, f"{number} explained by the causes above")
+                self._line(worst(statuses) if statuses else Status.SKIPPED, f"{things} explained by the {above} above")
         for check, things in ((CheckName.DNS, "names"), (CheckName.TCP, "ports")):
             mine = [row for row in rows if row["check"] == check and row["id"] not in folded]
             fine = [row for row in mine if row["status"] == Status.OK]
@@ -119,7 +124,9 @@ class Table:
             paper.line(lead.rstrip())
             paper.paragraph(text, lead=" " * INDENT)
         else:
-            paper.line(f"{lead}  {text}".rstrip() + ("" if problem else self._names(row, f"{lead}  {text}")))
+            paper.line(
+                f"{lead}  {text}".rstrip() + ("" if problem or row["flapping"] else self._names(row, f"{lead}  {text}"))
+            )
         paper.restyle(start, _word(status), STYLES[status])
         self._second_look(row)
         if self._causes.covers(row):
@@ -157,11 +164,11 @@ class Table:
         self._advised.give(row["action"])
 
     def _refer(self, row: Row) -> None:
-        """Write for how long, and which cause says the rest."""
-        told, held = self._causes.by.get(row["id"]), self._held(row)
-        by = "" if told is None else f"explained by {safe(told.label)}, see Causes"
-        if held or by:
-            self._paper.paragraph("; ".join(filter(None, (held, by))), lead=" " * INDENT)
+        """Write which cause says the rest, or for how long it has been so."""
+        told = self._causes.by.get(row["id"])
+        words = self._held(row) if told is None else f"explained by {safe(told.label)}, see Causes"
+        if words:
+            self._paper.paragraph(words, lead=" " * INDENT)
 
 
 def ending(paper: Paper, whole: Document, causes: Causes = NO_CAUSES) -> None:

@@ -41,9 +41,11 @@ def causes_of(config: Config, plan: Plan, facts: TraceFacts, seat: Seat) -> tupl
 
 
 def _results(facts: TraceFacts) -> Iterable[Result]:
+    traced = facts.target
+    resources = () if traced.resource is None else (traced.resource, *traced.others)
     for row_id, outcome in facts.rows.items():
         check, _, target = row_id.partition(":")
         yield Result(
             id=row_id, job=row_id, check=CheckName(check), target=target, outcome=outcome,
-            started_at=facts.started_at, duration_s=facts.seconds,
+            started_at=facts.started_at, duration_s=facts.seconds, resources=resources,
         )  # fmt: skip

@@ -12,6 +12,7 @@ Rule = Callable[[TraceFacts], Finding | None]
 
 RULES: Sequence[Rule] = (
     rules_connector.host_network,
+    rules_connector.next_hop,
     rules_connector.not_running,
     rules_connector.clock,
     rules_connector.token,
@@ -42,11 +43,11 @@ def conclude(facts: TraceFacts) -> Conclusion:
     """Return what follows from the facts, in the guide's terms."""
     found = [finding for rule in RULES if (finding := rule(facts)) is not None]
     first = found[0] if found else rules_users.no_event(facts)
-    also = tuple(
-        Also(code=finding.code, title=finding.title)
-        for finding in found[1:]
-        if finding.status in (Status.CRITICAL, Status.WARNING) or finding.code is Code.POLICY
-    )
+    also: dict[Code, Also] = {}  # of what is the same in the guide's terms the first says it
+    for finding in found[1:]:
+        wrong = finding.status in (Status.CRITICAL, Status.WARNING) and finding.code is not first.code
+        if wrong or finding.code is Code.POLICY:
+            also.setdefault(finding.code, Also(code=finding.code, title=finding.title))
     return Conclusion(
         code=first.code,
         status=_status(facts, first),
@@ -57,7 +58,7 @@ def conclude(facts: TraceFacts) -> Conclusion:
         next_step=first.next_step,
         commands=first.commands,
         disagreements=rules_users.disagreements(facts),
-        also=also,
+        also=tuple(also.values()),
         cannot_know=CANNOT_KNOW[first.code],
     )
 

@@ -47,6 +47,25 @@ def host_network(facts: TraceFacts) -> Finding | None:
     )
 
 
+def next_hop(facts: TraceFacts) -> Finding | None:
+    """The gateway of the default route does not answer, and so nothing behind it does."""
+    found = next((c for c in facts.causes if c.code == "NextHopDown" and c.domain is Domain.HOST), None)
+    if found is None or _any_ok(facts, CheckName.CONTROL_PLANE):
+        return None
+    advice = split_action(found.action)
+    return Finding(
+        code=Code.HOST_NETWORK,
+        status=Status.CRITICAL,
+        link=Domain.HOST,
+        title=f"The whole Connector: its gateway {found.target} does not answer",
+        text="Nothing gets further than this host's own links, so the Connector reaches neither Twingate nor most "
+        "Resources. This is not about one Resource.",
+        evidence=(found.text,),
+        next_step=advice.text,
+        commands=advice.commands,
+    )
+
+
 def not_running(facts: TraceFacts) -> Finding | None:
     """The Connector's process does not run."""
     row = facts.around.get(CONNECTOR_ROW)

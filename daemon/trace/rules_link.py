@@ -12,6 +12,14 @@ from daemon.words import count, some
 
 _UNTOUCHED = (Reason.NOT_PROBEABLE, Reason.NOT_ALLOWED)
 _MAX_ANSWERS = 8
+_REFUSED = (
+    " Something answers with a refusal: nothing listens on that port, or a firewall rejects (the host's, one on the "
+    "way, or this host's)."
+)
+_ON_THE_HOST = (
+    "Packets get to that host: see there that the service runs and listens at this port, and what its own firewall, or "
+    "a filter just before it, drops."
+)
 
 
 def not_allowed(facts: TraceFacts) -> Finding | None:
@@ -73,7 +81,7 @@ def ports_fail(facts: TraceFacts) -> Finding | None:
         title=f'"Unable to connect": the Connector can\'t reach {which}',
         text=text + _meaning(facts),
         evidence=(*(o.summary for _, o in failed[:4]), *ways, *_silent_hops(facts)),
-        next_step=advice.text,
+        next_step=_ON_THE_HOST if _gets_there(facts) else advice.text,
         commands=advice.commands,
     )
 
@@ -218,12 +226,18 @@ def _stop(port: PortSeen) -> str:
     return str(port.way.stop) if port.way is not None else ""
 
 
+def _gets_there(facts: TraceFacts) -> bool:
+    """Tell whether packets come to each host of which a port is silent: nothing on the way drops all of them."""
+    failed = [port for port in facts.ports if port.verdict == "failed"]
+    return bool(failed) and all(port.reason is Reason.TIMEOUT and _stop(port) == "reached" for port in failed)
+
+
 def _meaning(facts: TraceFacts) -> str:
     failed = [port for port in facts.ports if port.verdict == "failed"]
     if failed and all(port.host == "ok" for port in failed):
         return " From this host's own network it works: only the Connector's network fails."
     if any(port.reason is Reason.REFUSED for port in failed):
-        return " The host answers, and nothing listens on that port, or its firewall rejects with a reset."
+        return _REFUSED
     return ""
 
 

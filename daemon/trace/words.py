@@ -59,9 +59,9 @@ def way_sentence(port: PortSeen, place: str) -> str:
     """Return the way to one address, as a line of evidence."""
     if port.way is None:
         return ""
-    through = f" through {hops_line(port.way)}" if port.way.hops else ""
     by = " by UDP" if port.way.method == "udp" else ""
-    return f"packets to {port.address}{by} go{through}; {end_of(port.way, place)}"
+    through = f" go through {hops_line(port.way)};" if port.way.hops else ":"
+    return f"packets to {port.address}{by}{through} {end_of(port.way, place)}"
 
 
 def place_of(facts: TraceFacts) -> str:

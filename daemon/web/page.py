@@ -66,7 +66,7 @@ class CauseBox:
     cause: CauseFound
     label: str
     lasting: str
-    blast: str
+    hit: str
     advice: Advice
     rows: list[Line]
     left: int
@@ -148,7 +148,7 @@ def _told(causes: Iterable[Told], now: float) -> list[CauseBox]:
                 cause=one.cause,
                 label=one.label,
                 lasting=lasting(one.cause["since"], now),
-                blast=one.blast,
+                hit=one.hit,
                 advice=split_action(one.cause["action"]),
                 rows=[_line(row, now) for row in shown],
                 left=len(one.rows) - len(shown),

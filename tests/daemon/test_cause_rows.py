@@ -108,6 +108,26 @@ def test_rows_behind_which_no_resource_stands_are_counted_as_rows() -> None:
     assert (told.label, told.blast) == ("EgressBlocked", "explains 2 rows: relay:r0, relay:r1")
 
 
+@pytest.mark.parametrize(
+    ("code", "domain", "covered"),
+    [("NextHopDown", Domain.HOST, True), ("NextHopDown", Domain.NETWORK, False), ("LocalFirewall", Domain.HOST, False)],
+)
+def test_a_host_cut_off_is_not_sent_after_its_time_servers(code: str, domain: Domain, *, covered: bool) -> None:
+    """Where nothing leaves this host, that no time source answers is no advice of its own; else it is."""
+    made = rows(row("clock:system", Status.UNKNOWN, Reason.NO_TIME_SOURCE), row("host:network"))
+    found = put_together([cause(code, "10.0.0.1", domain=domain)], made)
+    assert {r["id"] for r in made if found.covers(r)} == ({"clock:system"} if covered else set())
+
+
+@pytest.mark.parametrize(
+    ("explains", "hit"), [(ids(7), "hits R1, R2, R3, R4, R5 and 2 more"), (["tcp:h:1"], "hits R1"), ([], "")]
+)
+def test_whom_it_hits_is_named(explains: list[str], hit: str) -> None:
+    """The names of the first few; how many they are stands in the text."""
+    (told,) = put_together([cause("A", explains=explains, resources=len(explains))], rows(*failing(7))).told
+    assert told.hit == hit
+
+
 FIVE = "5 of 6 Resources would fail now: 5 unable to connect."
 
 

@@ -32,7 +32,7 @@ def test_the_cause_stands_on_top() -> None:
     text = page(outage()).text
     order = ["critical NameserverDown 10.0.0.2: 500 of 512 Resources would fail now", "Cause critical",
              "Nameserver 10.0.0.2 does not answer", "10.0.0.2 gave no valid reply",
-             "It explains 500 Resources: Server 0, Server 1, Server 2, Server 3, Server 4 and 495 more.",
+             "It hits Server 0, Server 1, Server 2, Server 3, Server 4 and 495 more.",
              "Changed before: 2026-01-02 04:00:58 UTC: default route via 10.0.0.1 on eth0 gone",
              "Possible: a firewall on the way that drops port 53", "See that the nameserver runs",
              "dig @10.0.0.2 s0.corp.internal A", "Runbook: https://runbooks.example.com/ConnectorNameserverDown.md",

@@ -87,6 +87,7 @@ def test_alerts_are_told() -> None:
             "name": "ConnectorNameserverDown", "severity": "critical", "labels": {"nameserver": "10.0.0.2"},
             "starts_at": "2026-01-02T04:02:05.678Z", "summary": "Nameserver 10.0.0.2 does not answer",
             "action": "See that the nameserver runs.", "cause": "NameserverDown:10.0.0.2", "flapping": False,
+            "ends_after": None,
         }
     ]  # fmt: skip
     assert told["pending"] == [

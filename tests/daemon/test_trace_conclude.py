@@ -11,7 +11,7 @@ from checks.connlog.summary import LogSummary
 from checks.model import CheckName, Event, Outcome, Reason, Status
 from checks.net.hops import Hop, HopTrace
 from checks.net.icmp import Stop
-from daemon.causes import Domain
+from daemon.causes import Cause, Domain
 from daemon.jobs import Result
 from daemon.trace.conclude import RULES, conclude
 from daemon.trace.conclusion import CANNOT_KNOW, WHOLE_CONNECTOR, Code
@@ -24,6 +24,10 @@ DNS, TCP = f"dns:{NAME}", f"tcp:{NAME}:{PORT}"
 OK = Outcome(status=Status.OK, summary="fine", event=Event.NONE)
 UP = PortSeen(address=ADDRESS, port=PORT, verdict="accepted", seconds=0.001)
 READS = UsersSeen(readable=True)
+GATEWAY = Cause(
+    code="NextHopDown", target="10.0.0.1", domain=Domain.HOST, severity="critical", title="Nothing answers", since=NOW,
+    text="The kernel asked in vain.", action="See that it is up. By hand: `ip neigh show 10.0.0.1`",
+)  # fmt: skip
 
 
 def bad(reason: Reason, status: Status = Status.CRITICAL, **facts: object) -> Outcome:
@@ -152,6 +156,10 @@ TABLE: list[tuple[str, TraceFacts, Code, Status, Domain | None]] = [
     ("Controller", facts(around=NO_CONTROLLER), Code.CONTROL_PLANE, Status.CRITICAL, Domain.CONTROL_PLANE),
     ("nameservers, and all behind them", facts(around=NO_CONTROLLER | {"resolver:a": TIMEOUT}, dns=TIMEOUT),
      Code.CONNECTOR_DNS, Status.CRITICAL, Domain.RESOLVER),
+    ("the gateway, and all behind it",
+     facts(around=NO_CONTROLLER | {"resolver:a": TIMEOUT}, dns=TIMEOUT, causes=(GATEWAY,)), Code.HOST_NETWORK,
+     Status.CRITICAL, Domain.HOST),
+    ("another next hop", facts(causes=(replace(GATEWAY, domain=Domain.NETWORK),)), Code.USER_SIDE, Status.OK, None),
     ("one nameserver of two", facts(around={"resolver:a": TIMEOUT, "resolver:b": OK}), Code.USER_SIDE,
      Status.WARNING, None),
     ("one Controller of two", facts(around=NO_CONTROLLER | {"control_plane:b": OK}), Code.USER_SIDE, Status.WARNING,
@@ -194,6 +202,13 @@ def test_what_is_also_wrong_is_named() -> None:
     found = conclude(facts(around=CLOCK, tcp=TIMEOUT, ports=failed()))
     assert found.code is Code.CLOCK
     assert [also.code for also in found.also] == [Code.CONNECTOR_CONNECT]
+
+
+def test_what_follows_from_the_conclusion_is_not_said_again() -> None:
+    """Where no nameserver answers, that this one name does not resolve is no further fault."""
+    found = conclude(facts(around=NO_CONTROLLER | {"resolver:a": TIMEOUT}, dns=TIMEOUT))
+    assert found.code is Code.CONNECTOR_DNS
+    assert Code.CONNECTOR_DNS not in [also.code for also in found.also]
 
 
 def test_disagreements_of_log_and_probe() -> None:

@@ -78,7 +78,7 @@ def test_all_lists_every_row_without_advice() -> None:
     assert text.count("explained by NameserverDown 10.0.0.2, see Causes") == 20
     assert "20 ports: 20 dependency_failed" in text
     assert "dig s7.corp.internal A" not in text
-    assert "names explained by the causes above" not in text
+    assert "names explained by the cause above" not in text
 
 
 @pytest.mark.parametrize("many", [1, 3, 4])
@@ -92,7 +92,7 @@ def test_few_rows_are_listed_below_their_cause(many: int) -> None:
     stage.diagnosis = found(cause)
     text = check(stage.view(ONCE))
     assert text.count("explained by SubnetUnreachable 10.1.0.0/24, see Causes") == (many if many < 4 else 0)
-    assert (f"{many} ports explained by the causes above" in text) is (many >= 4)
+    assert (f"{many} ports explained by the cause above" in text) is (many >= 4)
     assert "Look at the router." in text
     assert "Look at its firewall." not in text
 
