@@ -10,6 +10,7 @@ from typing import Any
 from checks.blocking import Blocking
 from checks.model import EXIT_CODES, Json, Status
 from checks.runtime.model import AmbiguousError
+from daemon import heap
 from daemon.alert import NO_ALERTS
 from daemon.board import Board
 from daemon.causes import NO_DIAGNOSIS, ChangeKind
@@ -129,6 +130,7 @@ class App:
         try:
             await web.start()
             await self.engine.look_around()
+            heap.settle()
             with handled({signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self._reload_asked.set}):
                 async with asyncio.TaskGroup() as group:
                     roots: dict[str, Coroutine[Any, Any, object]] = {
@@ -224,6 +226,7 @@ class App:
                     log.warning("%s: has changed, which takes effect only after a restart", section)
             self._tell(loaded)
             self.engine.load(loaded.config)
+            heap.settle()
             self._push.load(loaded.config.alerting)
             if self._judge is not None:
                 self._judge.load(loaded.config.alerting)

@@ -79,6 +79,7 @@ class Judge:
     async def tick(self) -> None:
         """Judge once."""
         view = self._view()
+        self._around.teller.starved(view.engine.starved, view.engine.event_loop_lag_s)
         routes, dead = self._around.network()
         situation = (view.board.version, view.plan, view.config, routes, dead, len(view.changes))
         now = self._clock()

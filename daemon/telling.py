@@ -22,6 +22,7 @@ class Teller:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._written: dict[str, tuple[float, int]] = {}  # since when, and how many
+        self._starved = False
 
     def change(self, change: Transition, row: TargetState | None) -> None:
         """Tell of a row that changed; at level debug where another row tells why, or nothing was wrong."""
@@ -33,6 +34,16 @@ class Teller:
         kind = f"{row.result.check} rows that are {change.after} now"
         level = logging.DEBUG if explained or resumed or not self._room(kind) else logging.INFO
         log.log(level, "%s: %s -> %s: %s", change.id, change.before, change.after, row.result.outcome.summary)
+
+    def starved(self, starved: bool, lag_s: float) -> None:  # noqa: FBT001 - the only thing it is about
+        """Tell when this process begins to lack CPU, and when that is over: meanwhile no alert fires or ends."""
+        if starved is self._starved:
+            return
+        self._starved = starved
+        if starved:
+            log.warning("starved of CPU (the event loop was %.2g s late): no alert fires or ends meanwhile", lag_s)
+        else:
+            log.info("no longer starved of CPU: alerts are decided again")
 
     def causes(self, before: Diagnosis, after: Diagnosis) -> None:
         """Tell which causes are new and which are over; a cause that only repeats its row has been told."""

@@ -155,3 +155,15 @@ def test_causes_and_alerts_are_told_once(caplog: pytest.LogCaptureFixture) -> No
         "cause NameserverDown:10.0.0.2 is over",
         "alert ended: ConnectorNameserverDown (critical) 10.0.0.2",
     ]
+
+
+def test_starvation_is_told_as_long_as_it_changes_something(caplog: pytest.LogCaptureFixture) -> None:
+    """Who wonders why no alert came finds in the log from when to when none was decided."""
+    teller = Teller(lambda: 0.0)
+    with caplog.at_level(logging.INFO, "connector_health.changes"):
+        for starved in (False, True, True, False, False):
+            teller.starved(starved, 0.4)
+    assert [message.partition(" (")[0] for message in caplog.messages] == [
+        "starved of CPU",
+        "no longer starved of CPU: alerts are decided again",
+    ]
