@@ -35,9 +35,10 @@ format: $(VENV)/.dev  ## let ruff write the code anew
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.test  ## measure the cost of probes, side by side, and of reading the log
+bench: $(VENV)/.test  ## measure the cost of probes, side by side, of reading the log, and of the diagnosis
 	$(BIN)/python bench/probe_cost.py
 	$(BIN)/python bench/log_parser.py
+	$(BIN)/python bench/diagnosis.py
 
 detection: servers $(VENV)/.test  ## measure how soon planted faults are seen: ten minutes, root
 	$(BIN)/python -m bench.detection

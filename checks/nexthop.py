@@ -47,7 +47,10 @@ class NextHops:
 
     def __init__(self) -> None:
         self._tables: dict[int, dict[int, dict[int, Route]]] = {4: {}, 6: {}}
-        self._lengths: dict[int, tuple[int, ...]] = {4: (), 6: ()}
+        self._levels: dict[int, list[tuple[int, dict[int, Route]]]] = {
+            4: [],
+            6: [],
+        }  # by shift, the longest prefix first
         self._known: dict[str, Route | None] = {}
         self._prefixes: dict[str, tuple[Prefix, ...]] = {}
 
@@ -70,7 +73,10 @@ class NextHops:
                 by_number[number] = route
             if count % BREATH == 0:
                 yield
-        self._lengths = {version: tuple(sorted(table, reverse=True)) for version, table in self._tables.items()}
+        self._levels = {
+            version: [(BITS[version] - length, tables[length]) for length in sorted(tables, reverse=True)]
+            for version, tables in self._tables.items()
+        }
         self._known.clear()
         self._prefixes.clear()
 
@@ -97,7 +103,7 @@ class NextHops:
         if found is None:
             if len(self._prefixes) >= MAX_KNOWN:
                 self._prefixes.clear()
-            found = self._prefixes[address] = tuple(self._make_prefixes(address))
+            found = self._prefixes[address] = self._make_prefixes(address)
         return found
 
     @property
@@ -106,29 +112,26 @@ class NextHops:
         ends = (table.get(n, {}) for table in self._tables.values() for n in (0, HALF))
         return frozenset(r.gateway for routes in ends for r in routes.values() if r.gateway)
 
-    def _make_prefixes(self, address: str) -> Iterator[Prefix]:
+    def _make_prefixes(self, address: str) -> tuple[Prefix, ...]:
         parsed = number_of(address)
         if parsed is None:
-            return
+            return ()
         version, number = parsed
         route = self.route(address)
-        least = 0
+        lengths: tuple[int, ...] = SUBNETS[version]
         if route is not None and not is_default(route):
             least = route.network.prefixlen
-            yield prefix(version, least, number)
-        for length in SUBNETS[version]:
-            if length > least:
-                yield prefix(version, length, number)
+            lengths = (least, *(length for length in lengths if length > least))
+        bits = BITS[version]
+        return tuple([(version, length, number >> (bits - length)) for length in lengths])
 
     def _look_up(self, address: str) -> Route | None:
         parsed = number_of(address)
         if parsed is None:
             return None
         version, number = parsed
-        tables = self._tables[version]
-        for length in self._lengths[version]:
-            shift = BITS[version] - length
-            found = tables[length].get(number >> shift << shift)
+        for shift, table in self._levels[version]:
+            found = table.get(number >> shift << shift)
             if found is not None:
                 return found
         return None

@@ -107,6 +107,7 @@ def _to_tell(view: View, followed: AbstractSet[str]) -> tuple[dict[Identity, lis
     by_id: dict[str, Cause] | None = None
     found: dict[Identity, list[Cause]] = {}
     counted: dict[str, int] = {}
+    unseen = set(followed)  # once all of them were met nobody has to be asked any more for its name
     beyond: dict[str, int] = {}
     for cause in diagnosis.causes:
         name = cause.alert
@@ -120,10 +121,11 @@ def _to_tell(view: View, followed: AbstractSet[str]) -> tuple[dict[Identity, lis
             if _is_explained(cause, by_id, diagnosis):
                 continue
         count = counted.get(name, 0)
-        if count >= MAX_HELD and cause.id not in followed:
+        if count >= MAX_HELD and (not unseen or cause.id not in unseen):
             beyond[name] = beyond.get(name, 0) + 1
             continue
         counted[name] = count + 1
+        unseen.discard(cause.id)
         found.setdefault((name, _values(cause.labels)), []).append(cause)
     return found, beyond
 

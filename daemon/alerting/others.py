@@ -21,8 +21,9 @@ class Others:
         before, noted_at = self._last.explained, self._noted_at
         self._last, self._noted_at = diagnosis, now
         for cause in diagnosis.causes:
-            if cause.explains:
-                self._width[cause.id] = max(self._width.get(cause.id, 0), len(cause.explains))
+            width = len(cause.explains)
+            if width and width > self._width.get(cause_id := cause.id, 0):
+                self._width[cause_id] = width
         still = diagnosis.explained.get
         for row_id, by in before.items():
             if still(row_id) != by:

@@ -19,7 +19,8 @@ from daemon.diagnosis import (
     rules_twingate,
     rules_zone,
 )
-from daemon.diagnosis.case import BREATH, Case, Found
+from daemon.diagnosis.case import BREATH, Case
+from daemon.diagnosis.found import Found
 from daemon.diagnosis.lazy import Alone
 from daemon.diagnosis.memory import Memory
 from daemon.diagnosis.reading import Reading

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from checks.model import Status
 from checks.net.answers import AnswerClass
-from daemon.diagnosis.case import BREATH, Case, Found
+from daemon.diagnosis.case import BREATH, Case
+from daemon.diagnosis.found import Found
 from daemon.diagnosis.reading import Reading, matrix_of
 from daemon.jobs import Result
 

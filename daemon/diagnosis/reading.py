@@ -44,7 +44,7 @@ class Reading:
     """
 
     __slots__ = (
-        "bad", "certain", "check", "compared", "downs", "good", "id", "interval_s", "job", "outcome", "parent",
+        "bad", "certain", "check", "compared", "downs", "good", "id", "job", "outcome", "parent",
         "reason", "result", "row", "silent", "unresolved", "ups",
     )  # fmt: skip
 
@@ -53,7 +53,6 @@ class Reading:
         outcome = result.outcome
         status = outcome.status
         self.row, self.id, self.result, self.job = row, row.id, result, job
-        self.interval_s = 0.0 if job is None else job.interval_s
         self.check: CheckName = result.check
         conclusive = status is not _UNKNOWN and status is not _SKIPPED
         self.parent = None if conclusive else _parent(result)
@@ -73,6 +72,11 @@ class Reading:
                 self._read_tcp()
         elif self.check is not DNS and (self.bad or self.good):
             self._read_addresses()
+
+    @property
+    def interval_s(self) -> float:
+        """How often it is looked at; 0 where nobody looks any more."""
+        return 0.0 if self.job is None else self.job.interval_s
 
     @property
     def resources(self) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 
 from checks.model import CheckName, Reason
-from daemon.diagnosis.case import BREATH, Case, Found
+from daemon.diagnosis.case import BREATH, Case
+from daemon.diagnosis.found import Found
 from daemon.diagnosis.reading import Reading, nameserver_host, texts
 from daemon.known import CONNECTOR_ROW
 

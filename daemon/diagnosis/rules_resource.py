@@ -8,7 +8,8 @@ from operator import itemgetter
 from checks.model import Reason
 from checks.tcp import TcpSpec
 from daemon.advice import split_action
-from daemon.diagnosis.case import BREATH, Case, Found
+from daemon.diagnosis.case import BREATH, Case
+from daemon.diagnosis.found import Found
 from daemon.diagnosis.reading import TCP, Reading
 
 NAMES = 2  # that lead to one port of one address: it is the same socket, so no accident

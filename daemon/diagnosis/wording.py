@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 from daemon.advice import split_action
 from daemon.causes import Cause, CauseSeverity, Change
-from daemon.diagnosis.case import BREATH, Case, Found
+from daemon.diagnosis.case import BREATH, Case
+from daemon.diagnosis.found import Found
 from daemon.diagnosis.kind import Kind
 from daemon.diagnosis.lazy import NAME, PORT, Alone, LazyCause, NameAlone, PortAlone, Texts, alone
 from daemon.diagnosis.reading import Reading
