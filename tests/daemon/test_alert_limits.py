@@ -134,7 +134,7 @@ class CheckedDesk(AlertDesk):
     severity: CauseSeverity = "warning"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(EVENTS)
 def test_no_sequence_breaks_the_rules(events: list[tuple[str, Outcome, CauseSeverity, str, int]]) -> None:
     """An alert ends only where its row is held to be ok; no identity is ever active twice, nor ended and active; its
@@ -145,9 +145,9 @@ def test_no_sequence_breaks_the_rules(events: list[tuple[str, Outcome, CauseSeve
         desk.severity = severity
         if what == "restart":
             kept = desk.book.dump()
-            active = desk.alerts.active
+            active = {replace(alert, ends_after=None) for alert in desk.alerts.active}
             desk = desk.restarted(kept)
-            assert set(desk.alerts.active) == set(active)
+            assert {replace(alert, ends_after=None) for alert in desk.alerts.active} == active
         desk.be(ready=what != "warming", starved=what == "starved")
         desk.explained = {row: "NameserverDown:x"} if what == "explained" else {}
         desk.see(row, outcome, times=2)

@@ -127,7 +127,7 @@ def test_what_is_no_small_file_is_refused(beside: tuple[HelperClient, int], watc
             beside[0].read_file("hosts")
         assert caught.value.reason is Reason.PERMISSION_DENIED
         assert SECRET not in caught.value.evidence
-        assert open_descriptors(beside[1]) == before
+        assert open_descriptors(beside[1]) <= before, "one of an earlier connection may just be closing"
 
 
 @pytest.mark.parametrize("target", [None, "/etc/nothing", "/../../../../etc/hostname-of-nobody", "/proc/self/nothing"])

@@ -11,7 +11,7 @@ from tests.support.nameservers import unbound
 from tests.support.process import Process, daemon, quiet_config, quiet_port
 from tests.support.webhook import webhook
 
-KILLS = 4
+KILLS = 3
 NAMES = 60
 FAST = "schedule: {interval: 1s, timeout: 500ms, confirm: {interval: 100ms}}\n"
 ALERT = "ConnectorUnableToConnect"
