@@ -81,7 +81,7 @@ class Judge:
         view = self._view()
         self._around.teller.starved(view.engine.starved, view.engine.event_loop_lag_s)
         routes, dead = self._around.network()
-        situation = (view.board.version, view.plan, view.config, routes, dead, len(view.changes))
+        situation = (view.board.version, view.plan, view.config, routes, dead, view.changes)
         now = self._clock()
         if situation != self._situation or now - self._judged_at >= REVIEW_S:
             self._situation, self._judged_at = situation, now

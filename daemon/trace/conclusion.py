@@ -26,9 +26,6 @@ class Code(StrEnum):
     UNKNOWN = "unknown"
 
 
-WHOLE_CONNECTOR = (Code.HOST_NETWORK, Code.CONNECTOR_DOWN, Code.CLOCK, Code.CONTROL_PLANE, Code.RELAYS)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Also:
     """A further finding, beside the one that was concluded."""

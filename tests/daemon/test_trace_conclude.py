@@ -14,7 +14,7 @@ from checks.net.icmp import Stop
 from daemon.causes import Cause, Domain
 from daemon.jobs import Result
 from daemon.trace.conclude import RULES, conclude
-from daemon.trace.conclusion import CANNOT_KNOW, WHOLE_CONNECTOR, Code
+from daemon.trace.conclusion import CANNOT_KNOW, Code
 from daemon.trace.facts import EventCount, NameSeen, PortSeen, RouteSeen, Target, TraceFacts, UsersSeen
 from daemon.trace.words import end_of
 
@@ -193,7 +193,6 @@ def test_conclusions(seen: TraceFacts, code: Code, status: Status, link: Domain 
 def test_every_code_occurs() -> None:
     """No conclusion without a row of the table, none without a word on what a host can't know."""
     assert {r[2] for r in TABLE} == set(Code) == set(CANNOT_KNOW)
-    assert set(WHOLE_CONNECTOR) < set(Code)
     assert len(set(RULES)) == len(RULES)
 
 
