@@ -1,7 +1,5 @@
 """What a verdict about a target that only the Connector's log named may say at most."""
 
-from dataclasses import replace
-
 from checks.model import Event, Outcome, Status
 
 _WHY = "It is known from the Connector's log alone, which shows no user failing there: a warning at most."
@@ -15,8 +13,7 @@ def at_most_warning(outcome: Outcome) -> Outcome:
     """
     if outcome.status is not Status.CRITICAL:
         return outcome
-    return replace(
-        outcome,
+    return outcome.but(
         status=Status.WARNING,
         event=Event.NONE,
         action=f"{outcome.action} {_WHY}".strip(),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Final, Protocol, TypeAlias, TypedDict, Unpack
 
 Json: TypeAlias = "bool | int | float | str | tuple[Json, ...] | list[Json] | Mapping[str, Json] | None"
 
@@ -27,7 +27,8 @@ class Status(StrEnum):
         return self is not _UNKNOWN and self is not _SKIPPED
 
 
-_UNKNOWN, _SKIPPED = (
+_OK, _UNKNOWN, _SKIPPED = (
+    Status.OK,
     Status.UNKNOWN,
     Status.SKIPPED,
 )  # asked for each row again and again: by their names it takes longer
@@ -116,25 +117,130 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """All that a check may say about one target.
+class Story(Protocol):
+    """What can be read about an outcome, made when it is read: of thousands of rows hardly one ever is.
 
-    `summary` tells what was observed; `action` names the fix and the command to repeat it by hand (empty when ok).
-    `measurements` carry their unit in the key (`connect_seconds`); `facts` are JSON. Times are stamped by the runner.
+    Whoever makes one promises that its text is harmless: literals of ours, numbers, addresses, validated names, and
+    what went through `printable`.
     """
 
-    status: Status
+    @property
+    def summary(self) -> str:
+        """What was observed, in one line."""
+
+    @property
+    def action(self) -> str:
+        """The fix, and the command to repeat it by hand; empty when ok."""
+
+    @property
+    def measurements(self) -> Mapping[str, float]:
+        """Figures; their unit stands in the key."""
+
+    @property
+    def facts(self) -> Mapping[str, Json]:
+        """Everything else that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A story that is told already."""
+
     summary: str
-    reason: Reason | None = None
-    event: Event | None = None
     action: str = ""
     measurements: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
     facts: Mapping[str, Json] = field(default_factory=lambda: _NO_FACTS)
 
-    def __post_init__(self) -> None:
-        if (self.reason is None) is not (self.status is Status.OK):
-            raise ValueError(f"{self.status} with reason {self.reason}: a reason is given exactly when not ok")
+
+class Changes(TypedDict, total=False):
+    """The arguments of `Outcome`."""
+
+    status: Status
+    reason: Reason | None
+    event: Event | None
+    summary: str
+    action: str
+    measurements: Mapping[str, float]
+    facts: Mapping[str, Json]
+
+
+class Outcome:
+    """All that a check may say about one target. Never changed once made; `but` makes another.
+
+    `summary` tells what was observed; `action` names the fix and the command to repeat it by hand (empty when ok).
+    `measurements` carry their unit in the key (`connect_seconds`); `facts` are JSON. Times are stamped by the runner.
+    `Outcome.of` takes a `Story` instead, for verdicts that are reached a thousand times a second.
+    """
+
+    __slots__ = ("event", "reason", "status", "story")
+
+    def __init__(
+        self,
+        *,
+        status: Status,
+        summary: str,
+        reason: Reason | None = None,
+        event: Event | None = None,
+        action: str = "",
+        measurements: Mapping[str, float] = _NOTHING,
+        facts: Mapping[str, Json] = _NO_FACTS,
+    ) -> None:
+        if (reason is None) is not (status is _OK):
+            raise ValueError(f"{status} with reason {reason}: a reason is given exactly when not ok")
+        self.status: Final = status
+        self.reason: Final = reason
+        self.event: Final = event
+        self.story: Final[Story] = Words(summary, action, measurements, facts)
+
+    @classmethod
+    def of(cls, story: Story, *, status: Status, reason: Reason | None = None, event: Event | None = None) -> "Outcome":
+        """Return an outcome whose words and figures are made when they are read."""
+        if (reason is None) is not (status is _OK):
+            raise ValueError(f"{status} with reason {reason}: a reason is given exactly when not ok")
+        made = cls.__new__(cls)
+        made.status, made.reason, made.event, made.story = status, reason, event, story  # type: ignore[misc]
+        return made
+
+    @property
+    def summary(self) -> str:
+        """What was observed, in one line."""
+        return self.story.summary
+
+    @property
+    def action(self) -> str:
+        """The fix, and the command to repeat it by hand; empty when ok."""
+        return self.story.action
+
+    @property
+    def measurements(self) -> Mapping[str, float]:
+        """Figures; their unit stands in the key."""
+        return self.story.measurements
+
+    @property
+    def facts(self) -> Mapping[str, Json]:
+        """Everything else that is known."""
+        return self.story.facts
+
+    def but(self, **changes: Unpack[Changes]) -> "Outcome":
+        """Return this outcome with some of the constructor's arguments changed."""
+        same = Changes(
+            status=self.status, reason=self.reason, event=self.event, summary=self.summary, action=self.action,
+            measurements=self.measurements, facts=self.facts,
+        )  # fmt: skip
+        same.update(changes)
+        return Outcome(**same)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Outcome):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in _ARGUMENTS)
+
+    __hash__ = None  # type: ignore[assignment]  # facts may be anything
+
+    def __repr__(self) -> str:
+        return f"Outcome({', '.join(f'{name}={getattr(self, name)!r}' for name in _ARGUMENTS)})"
+
+
+_ARGUMENTS = tuple(Changes.__annotations__)
 
 
 Rows: TypeAlias = Mapping[str, Outcome]

@@ -5,7 +5,6 @@ The same command typed on the host would ask from another network, and may well 
 """
 
 import re
-from dataclasses import replace
 
 from checks.model import Outcome, Rows
 from checks.net.seat import Seat
@@ -34,7 +33,7 @@ def _entered(outcome: Outcome, enter: str) -> Outcome:
     action = _HERE.sub(_there, _COMMANDS.sub(enter, outcome.action))
     summary = _HERE.sub(_there, outcome.summary)
     unchanged = action == outcome.action and summary == outcome.summary
-    return outcome if unchanged else replace(outcome, summary=summary, action=action)
+    return outcome if unchanged else outcome.but(summary=summary, action=action)
 
 
 def _there(found: re.Match[str]) -> str:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from checks.model import CheckName, Outcome, Reason, Rows, Status
+from checks.model import CheckName, Outcome, Reason, Rows, Status, Words
 from checks.net.seat import Context, Seat
 from checks.net.text import printable, printable_json
 from checks.registry import CHECKS
@@ -190,8 +190,7 @@ def _doubt(outcome: Outcome) -> Outcome:
     """Turn a verdict about time into our own ignorance: our loop was too late to tell."""
     if outcome.reason not in TIME_REASONS or not outcome.status.conclusive:
         return outcome
-    return replace(
-        outcome,
+    return outcome.but(
         status=Status.UNKNOWN,
         reason=Reason.PROBER_STARVED,
         event=None,
@@ -202,8 +201,11 @@ def _doubt(outcome: Outcome) -> Outcome:
 
 def _clean(outcome: Outcome) -> Outcome:
     """Make every text of the outcome harmless: here passes all that comes from outside."""
-    summary, action = printable(outcome.summary), printable(outcome.action, limit=2000)
-    facts = printable_json(outcome.facts) if outcome.facts else outcome.facts
-    if summary is outcome.summary and action is outcome.action and not outcome.facts:
+    told = outcome.story
+    if not isinstance(told, Words):  # promised by who made it: see Story
         return outcome
-    return replace(outcome, summary=summary, action=action, facts=facts if isinstance(facts, Mapping) else {})
+    summary, action = printable(told.summary), printable(told.action, limit=2000)
+    facts = printable_json(told.facts) if told.facts else told.facts
+    if summary is told.summary and action is told.action and not told.facts:
+        return outcome
+    return outcome.but(summary=summary, action=action, facts=facts if isinstance(facts, Mapping) else {})

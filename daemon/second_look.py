@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from checks.model import Json, Outcome, Reason, Rows, Status
 from checks.net.seat import Seat
@@ -71,7 +70,7 @@ def not_seen(job: Job, rows: Rows, why: str, *, watched: bool = True) -> Rows:
     if job.check in RESOURCE_CHECKS:
         outcome = dependency_failed(why, CONNECTOR_ROW)
         if not watched:
-            outcome = replace(outcome, summary=f"not asked: {why}", action=_START, facts={})
+            outcome = outcome.but(summary=f"not asked: {why}", action=_START, facts={})
     else:
         outcome = Outcome(
             status=Status.UNKNOWN,
@@ -87,14 +86,13 @@ def compared(first: Outcome, second: Outcome) -> Outcome:
     shown = "ok" if second.status in (Status.OK, Status.WARNING) else str(second.reason)
     facts: Mapping[str, Json] = {**first.facts, "seen_from_host": shown}
     if not second.status.conclusive:
-        return replace(first, facts=facts)
+        return first.but(facts=facts)
     if second.status is Status.CRITICAL:
         too = "" if second.reason is first.reason else f", but otherwise: {second.reason}"
-        return replace(first, summary=f"{first.summary}; from this host it fails too{too}", facts=facts)
+        return first.but(summary=f"{first.summary}; from this host it fails too{too}", facts=facts)
     # What is else advised for such a failure looks for a service that is down; this one is up: the host reaches it.
     commands = " or ".join(f"`{command}`" for command in split_action(first.action).commands)
-    return replace(
-        first,
+    return first.but(
         summary=f"{first.summary}; from this host it works: only the Connector's network fails",
         action="Look at what differs between the Connector's network and this host's: its container network, "
         "routes, firewall and DNS settings, and whom the target's own firewall admits."

@@ -134,7 +134,7 @@ TABLE: list[tuple[str, TraceFacts, Code, Status, Domain | None]] = [
      Status.WARNING, Domain.RESOURCE),
     ("never up", facts(tcp=bad(Reason.NEVER_UP, Status.SKIPPED), ports=failed()), Code.CONNECTOR_CONNECT,
      Status.WARNING, Domain.NETWORK),
-    ("expected down", facts(tcp=replace(OK, facts={"expected_down": True}), ports=failed()), Code.CONNECTOR_CONNECT,
+    ("expected down", facts(tcp=OK.but(facts={"expected_down": True}), ports=failed()), Code.CONNECTOR_CONNECT,
      Status.OK, Domain.NETWORK),
     ("not probeable", facts(tcp=bad(Reason.NOT_PROBEABLE, Status.SKIPPED), ports=()), Code.NOT_PROBEABLE,
      Status.UNKNOWN, None),
