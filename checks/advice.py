@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from checks.model import Reason
+from checks.policy import Method
 
 MAX_SUMMARY = 120  # one line of a terminal or a chat message
 _COMMAND_TIMEOUT_S = 5
@@ -84,11 +85,11 @@ def what_was_seen(reason: Reason, seconds: float, timeout_s: float) -> str:
     return words.seen.format(ms=duration(seconds), s=duration(timeout_s))
 
 
-def what_to_do(reason: Reason, address: str, port: int) -> str:
+def what_to_do(reason: Reason, address: str, port: int, method: Method = "connect") -> str:
     """Return what it means and the command that repeats it by hand."""
     words = _WORDS.get(reason)
     meaning = words.meaning.format(address=address) + " " if words else ""
-    return f"{meaning}Repeat it by hand on this host: {command(address, port)}"
+    return f"{meaning}Repeat it by hand on this host: {command(address, port, method)}"
 
 
 def what_to_do_about_name(reason: Reason, name: str) -> str:
@@ -99,8 +100,11 @@ def what_to_do_about_name(reason: Reason, name: str) -> str:
     return f"{meaning} Repeat it by hand on this host: dig {shlex.quote(name)} A"
 
 
-def command(address: str, port: int) -> str:
-    """Return the shell command that makes the same connection by hand."""
+def command(address: str, port: int, method: Method = "connect") -> str:
+    """Return the shell command that does the same by hand; a half-open probe needs root there too."""
+    if method == "half_open":
+        family = "-6 " if ":" in address else ""
+        return f"nmap {family}-Pn -sS -p {port} {shlex.quote(address)}"
     return f"nc -vz -w {_COMMAND_TIMEOUT_S} {shlex.quote(address)} {port}"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from checks.connlog.summary import LogSummary
 from checks.model import CheckName, Outcome, Reason, Status
+from checks.name_story import addresses_of
 from checks.net.endpoint import is_loopback
 from checks.net.seat import Context, Seat
 from checks.runtime.model import Runtime
@@ -27,6 +28,7 @@ class Known:
     - `latest` returns a row's last result while it is fresh enough to stand on, else None.
     - `user_failed` tells whether the Connector's log lately showed a user failing on the target of a job.
     - `log` is what that log has told; None: it is not read.
+    - `refusal` returns the outcome of a job that this host can't carry now; None: it can.
     - `connector` looks at the Connector's process; None: nobody does. `connector_seat` is where it stands, if known.
     """
 
@@ -37,18 +39,23 @@ class Known:
     log: Callable[[], LogSummary | None] = lambda: None
     connector: Runtime | None = None
     connector_seat: Callable[[], Seat | None] = lambda: None
+    refusal: Callable[[Job], Outcome | None] = lambda _: None
 
 
-@dataclass(frozen=True, slots=True)
 class Contexts:
     """Makes what a run is given. `enabled` are the checks that are run: only they may silence others.
 
     `elsewhere`: ids of rows that were seen from a seat that was left: what they say does not hold for the next one.
     """
 
-    known: Known
-    enabled: frozenset[CheckName]
-    elsewhere: AbstractSet[str] = frozenset()
+    def __init__(self, known: Known, enabled: frozenset[CheckName], elsewhere: AbstractSet[str] = frozenset()) -> None:
+        self.known = known
+        self.enabled = enabled
+        self.elsewhere = elsewhere
+        # Looked up for each probe: hashing a member of an enumeration takes longer than all the rest of it.
+        self._dns, self._host, self._connector = (
+            check in enabled for check in (CheckName.DNS, CheckName.HOST, CheckName.CONNECTOR)
+        )
 
     def of(
         self, job: Job, seat: Seat, memory: object, *, thorough: bool, confirming: bool, second: bool = False
@@ -61,7 +68,7 @@ class Contexts:
         if job.check is CheckName.TCP:  # made thousands of times a minute
             return Context(
                 seat=seat,
-                addresses=None if second else self._addresses(job),
+                addresses=None if second else self.addresses(job),
                 confirming=confirming,
                 ever_up=known.ever_up(job.id),
                 user_failed=known.user_failed(job),
@@ -89,17 +96,18 @@ class Contexts:
 
     def failed_parent(self, job: Job) -> Outcome | None:
         """Return the outcome of a job whose parent failed: no Connector, no network, no address for its name."""
-        if job.check not in RESOURCE_CHECKS:
+        if job.check is not CheckName.TCP and job.check is not CheckName.DNS:
             return None
-        if CheckName.CONNECTOR in self.enabled:
+        if self._connector:
             connector = self.known.latest(CONNECTOR_ROW)
             if connector is not None and connector.outcome.facts.get("running") is False:
                 return dependency_failed("the Connector is not running", CONNECTOR_ROW)
-        if CheckName.HOST in self.enabled and not (job.host is not None and is_loopback(job.host)):
+        if self._host:
             host = self._here(HOST_ROW)
-            if host is not None and host.outcome.facts.get("loopback_only") is True:
+            lonely = host is not None and host.outcome.facts.get("loopback_only") is True
+            if lonely and not (job.host is not None and is_loopback(job.host)):
                 return dependency_failed("this host has no network interface but loopback", HOST_ROW)
-        if job.check is CheckName.TCP and job.name is not None and CheckName.DNS in self.enabled:
+        if job.check is CheckName.TCP and job.name is not None and self._dns:
             dns = self._here(f"dns:{job.name}")
             if dns is not None and dns.outcome.status is Status.CRITICAL:
                 return dependency_failed(f"{job.name} does not resolve", dns.id)
@@ -107,19 +115,19 @@ class Contexts:
 
     def left_to_the_name(self, job: Job, outcome: Outcome) -> Outcome:
         """Leave it to the name's own row to tell that a name fails, also where the port was asked first."""
-        dns_tells = job.name is not None and job.check is CheckName.TCP and CheckName.DNS in self.enabled
+        dns_tells = job.name is not None and job.check is CheckName.TCP and self._dns
         if not dns_tells or "name_failed" not in outcome.facts or outcome.status is Status.UNKNOWN:
             return outcome
         return dependency_failed(f"{job.name} does not resolve", f"dns:{job.name}")
 
-    def _addresses(self, job: Job) -> tuple[str, ...] | None:
-        if job.name is None or CheckName.DNS not in self.enabled:
+    def addresses(self, job: Job) -> tuple[str, ...] | None:
+        """Return what the `dns` check last found for the name of a job; None: resolve it yourself."""
+        if job.name is None or not self._dns:
             return None
         dns = self._here(f"dns:{job.name}")
         if dns is None or not dns.outcome.status.conclusive:
             return None
-        found = dns.outcome.facts.get("addresses")
-        return tuple(str(a) for a in found) if isinstance(found, tuple | list) and found else None
+        return addresses_of(dns.outcome) or None
 
     def _here(self, row_id: str) -> Result | None:
         return None if row_id in self.elsewhere else self.known.latest(row_id)

@@ -1,8 +1,9 @@
 """connector-health-netns: hands out sockets that stand in one Connector's network namespace, and a few of its files.
 
-It has three capabilities so that the daemon needs none, knows only the Connector that its arguments name, and answers
+It has four capabilities so that the daemon needs none, knows only the Connector that its arguments name, and answers
 on a unix socket (SOCK_SEQPACKET) JSON objects of at most 256 bytes: {"op": "socket", "family": 2 | 10, "type": 1 | 2},
-{"op": "file", "name": of /etc}, {"op": "net", "name": of /proc/PID/net}, {"op": "mark" | "state"}; `id` comes back.
+{"op": "raw", "family", "port": the only one whose answers it hears}, {"op": "file", "name": of /etc}, {"op": "net",
+"name": of /proc/PID/net}, {"op": "mark" | "state"}; `id` comes back.
 Refused: {"error": not_running | permission_denied | bad_request | not_found | failed, "text", "errno"}.
 Source: setns(2), openat2(2), pidfd_open(2), capabilities(7).
 """
@@ -20,24 +21,18 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from daemon.netns_target import READ, Refusal, arguments, mark, state
+from checks.net.rawtcp import open_raw
+from daemon.netns_target import READ, Refusal, arguments, call, mark, state
 
 MAX_REQUEST, MAX_CLIENTS, MAX_FILE = 256, 8, 1 << 16
 LOOK_AGAIN_S, STUCK_S = 0.2, 10  # between searches, however many ask; a request that hangs in the kernel ends us
 SOCKETS = [[f, k] for f in (socket.AF_INET, socket.AF_INET6) for k in (socket.SOCK_STREAM, socket.SOCK_DGRAM)]
 FILES, TABLES = ("resolv.conf", "hosts", "hostname"), ("route", "ipv6_route", "if_inet6", "dev", "arp")
 PSEUDO = (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270)  # proc, sysfs, cgroup: "regular" files that tell of processes
-NEEDED = 1 << 21 | 1 << 19 | 1 << 2  # CAP_SYS_ADMIN for setns; CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for /proc/PID
+# CAP_SYS_ADMIN for setns; CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for /proc/PID; CAP_NET_RAW for half-open probes
+NEEDED = 1 << 21 | 1 << 19 | 1 << 2 | 1 << 13
 PLACE, CLONE_NEWNET = os.O_PATH | os.O_CLOEXEC, 0x40000000
 REFUSED = b'{"error": "permission_denied", "text": "it admits root, itself and --user, 8 in all"}'
-LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def call(function: str, *arguments: object) -> int:
-    """Call the C library. Raises: OSError."""
-    if (result := int(getattr(LIBC, function)(*arguments))) < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return result
 
 
 @contextlib.contextmanager
@@ -105,11 +100,14 @@ class Connector:
 
     def answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
         """Return what is asked for, and a descriptor or -1. Raises: Refusal, OSError."""
-        place, what, name = self.look(), request.get("op"), request.get("name")
-        if what == "socket" and (kind := [request.get("family"), request.get("type")]) in SOCKETS:
+        place, what, name, port = self.look(), request.get("op"), request.get("name"), request.get("port", 0)
+        raw = what == "raw" and type(port) is int and 0 < port < 1 << 16
+        kind = [request.get("family"), socket.SOCK_STREAM if raw else request.get("type")]
+        if (raw or what == "socket") and kind in SOCKETS:
+            family, how = int(kind[0]), int(kind[1]) | socket.SOCK_NONBLOCK
             with inside(place, self.own):
                 try:
-                    return {}, socket.socket(int(kind[0]), int(kind[1]) | socket.SOCK_NONBLOCK).detach()
+                    return {}, (open_raw(family, port) if raw else socket.socket(family, how)).detach()
                 except OSError as error:
                     raise Refusal("failed", error.strerror, error.errno) from error
         if what == "file" and name in FILES:

@@ -35,11 +35,19 @@ IMAGE = re.compile(r"(.*/)?twingate/connector([:@].*)?")
 IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{12,64}")  # what Docker lists when the tag has moved on to another image
 CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")  # version 2, 1, both
 SETTING = re.compile(rb"(?:^|\0)(TWINGATE_(?:NETWORK|URL|DNS|METRICS_PORT|(?:LOG|LABEL)_\w{1,40}))=([^\0]{0,512})")
+LIBC = ctypes.CDLL(None, use_errno=True)
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault
     """What the one who asks is told: the kind of error, one clause, and a number when the kernel made no socket."""
+
+
+def call(function: str, *arguments: object) -> int:
+    """Call the C library. Raises: OSError."""
+    if (result := int(getattr(LIBC, function)(*arguments))) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
 
 
 def read_text(path: str, folder: int | None = None) -> str:

@@ -6,18 +6,16 @@ from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
+from checks.half_open import HalfOpen
 from checks.model import CheckName, Outcome, Reason, Status
 from daemon.board import Board
 from daemon.changes.facts import FactReader
 from daemon.config.schema import Config
-from daemon.diagnosis.diagnostician import diagnose_once
-from daemon.diagnosis.scene import scene_of
 from daemon.identity import shown_name
 from daemon.insight import Insight, Memory
 from daemon.jobs import Job, Result
 from daemon.known import CLOCK_ROW, CONNECTOR_ROW, HOST_ROW, OUTWARD_CHECKS, TROUBLE_CHECKS, Known
 from daemon.limits import Slots, concurrency, raise_fd_limit
-from daemon.logwatch import LogWatch
 from daemon.looplag import LoopLag
 from daemon.plan import Plan
 from daemon.runner import Runner
@@ -116,10 +114,12 @@ async def check_once(
     resources: tuple[str, ...] = (),
     timeout_s: float | None = None,
     on_result: Callable[[Result], None] = lambda _: None,
+    here: HalfOpen | None = None,
 ) -> View:
     """Run every job of the configuration once, those of `resources` alone if any are named; return what was found.
 
-    Nothing is written. What a daemon on this host knows to have been up before is taken into account.
+    Nothing is written. What a daemon on this host knows to have been up before is taken into account. `here` probes
+    half-open from this process's own network, and is closed at the end.
     """
     loop = asyncio.get_running_loop()
     begin = loop.time()
@@ -127,7 +127,7 @@ async def check_once(
     pool = concurrency(config.schedule, raise_fd_limit(), config.probing.max_addresses_per_name)
     slots = Slots(pool, config.schedule.per_host, config.schedule.max_rate)
     lag = LoopLag()
-    watch = ConnectorWatch(config)
+    watch = ConnectorWatch(config, here=here)
     try:
         wall_clock = watch.seats.first.wall_clock
         wall = wall_clock()
@@ -138,7 +138,7 @@ async def check_once(
                 past = await Store.read_only(config.state.path)
                 insight = Insight(config, wall_clock, lambda _: None, Memory(recall=past.recall))
                 await _find(watch, insight, enabled)
-        plan = _narrowed(make_plan(config, enabled, insight.learned), resources)
+        plan = _narrowed(make_plan(config, enabled, insight.learned, half_open=watch.half_open), resources)
         run = OneShot(plan.jobs, slots, config.schedule.confirm.interval)
         board = Board(Policy(failures=1, successes=1), wall_clock, clock=loop.time)
         runner = Runner(watch.seats, enabled, run.known(past.ever_up, watch, insight), lag.between)
@@ -160,6 +160,9 @@ async def check_once(
         event_loop_lag_s=lag.largest(),
     )
     observed = insight.observed(watch.sighting, predictions=False)
+    from daemon.diagnosis.diagnostician import diagnose_once  # noqa: PLC0415 - no probe waits for what judges them
+    from daemon.diagnosis.scene import scene_of  # noqa: PLC0415
+
     view = View(config=config, plan=plan, board=board, engine=engine, observed=observed)
     return replace(view, diagnosis=diagnose_once(scene_of(view, routes=routes, dead_next_hops=dead)))
 
@@ -169,6 +172,8 @@ async def _find(watch: ConnectorWatch, insight: Insight, enabled: frozenset[Chec
     await watch.begin()
     await with_own_helper(watch)
     if watch.sighting is not None and CheckName.CONNECTOR in enabled:
+        from daemon.logwatch import LogWatch  # noqa: PLC0415 - many a host has no Connector
+
         insight.note_sighting(watch.sighting)
         await LogWatch(watch, insight, Memory()).read_for(LOG_S)
 

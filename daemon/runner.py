@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from checks.model import CheckName, Outcome, Reason, Rows, Status, Words
-from checks.net.seat import Context, Seat
+from checks.net.seat import Context, Flight, Seat
 from checks.net.text import printable, printable_json
-from checks.registry import CHECKS
+from checks.registry import CHECKS, Probe
 from daemon.by_hand import from_there
+from daemon.glimpse import Glimpse, Glimpses
 from daemon.jobs import SECOND_SEAT, Job, Result
 from daemon.known import Contexts, Known
 from daemon.second_look import GONE, MOVED, MOVES_FOLLOWED, Moves, Sample, compared, not_seen
@@ -38,6 +39,10 @@ class Runner:
         self._moves.begin(seats.first)
         self._second_looks = Sample(SECOND_LOOKS)
         self._elsewhere: set[str] = set()  # rows of STANDING that were seen from a seat that was left
+        self._glimpses = Glimpses()
+        self._made: Contexts | None = None
+        self._probes: dict[CheckName, Probe] = {}
+        self._clock = asyncio.get_running_loop().time
 
     def take(self, seats: Seats) -> None:
         """Look from other seats from now on."""
@@ -46,55 +51,87 @@ class Runner:
             self._elsewhere = {row.id for check in STANDING for row in self.known.rows(check)}
         self.seats = seats
 
-    async def run(self, job: Job, *, thorough: bool = True, confirming: bool = False) -> tuple[Result, ...]:
+    def begin(self, look: Glimpse) -> Flight | None:
+        """Begin a look that needs no task; None: `run` its job."""
+        return self._glimpses.begin(look, self.seats.first, self._contexts())
+
+    def judged(self, seen: Glimpse) -> Result | None:
+        """Return the result of such a look if it found all well; None: `run` its job with what was seen."""
+        return self._glimpses.judged(seen)
+
+    async def run(
+        self, job: Job, *, thorough: bool = True, confirming: bool = False, seen: Glimpse | None = None
+    ) -> tuple[Result, ...]:
         """Run a job once and return the results of its rows; never raises but for cancellation.
 
-        What fails from the Connector's seat is looked at from the host's own too: rows whose id ends in SECOND_SEAT.
+        `seen`: what a look has found already. What fails from the Connector's seat is looked at from the host's own
+        too: rows whose id ends in SECOND_SEAT.
         """
-        contexts = Contexts(self.known, self.enabled, self._elsewhere)
-        seat = self.seats.of(job.check)
-        wall, begin = seat.wall_clock(), asyncio.get_running_loop().time()
+        contexts = self._contexts()
+        if seen is not None:
+            wall, begin = seen.wall, seen.begin
+        else:
+            wall, begin = self.seats.of(job.check).wall_clock(), self._clock()
         rows: Rows
         if job.fixed is not None:
             rows = {job.target: job.fixed}
         elif (parent := contexts.failed_parent(job)) is not None:
             rows = {job.target: parent}
+        elif seen is None and (refusal := self.known.refusal(job)) is not None:
+            rows = {job.target: refusal}
         else:
-            rows, seat = await self._probe_where_it_stands(job, thorough=thorough, confirming=confirming)
+            rows, seat = await self._probe_where_it_stands(job, seen, thorough=thorough, confirming=confirming)
             self._note_where(job, rows, seat)
-            rows = {target: contexts.left_to_the_name(job, outcome) for target, outcome in rows.items()}
+            if job.name is not None:
+                rows = {target: contexts.left_to_the_name(job, outcome) for target, outcome in rows.items()}
             rows = from_there(rows, seat)
         results = self._stamped(job, rows, wall, begin)
+        if all(result.outcome.status is not Status.CRITICAL for result in results):
+            return results
         second = await self._second_look(job, results)
-        seen = {result.target: result.outcome for result in second}
+        other = {result.target: result.outcome for result in second}
         results = tuple(
-            replace(r, outcome=compared(r.outcome, seen[r.target])) if r.target in seen else r for r in results
+            replace(r, outcome=compared(r.outcome, other[r.target])) if r.target in other else r for r in results
         )
         return (*results, *second)
 
     def forget(self, job_id: str) -> None:
         """Drop what a job's probe remembers: the job is gone, or asks something else now."""
         self._memory.pop(job_id, None)
+        self._glimpses.forget(job_id)
+
+    def _contexts(self) -> Contexts:
+        made = self._made
+        if made is None or made.enabled is not self.enabled or made.elsewhere is not self._elsewhere:
+            made = self._made = Contexts(self.known, self.enabled, self._elsewhere)
+        return made
 
     def _note_where(self, job: Job, rows: Rows, seat: Seat) -> None:
         if job.check in STANDING:
             ids = {f"{job.check}:{target}" for target in rows}
             here = seat is self.seats.of(job.check)
-            self._elsewhere = self._elsewhere - ids if here else self._elsewhere | ids
+            if not here:
+                self._elsewhere |= ids
+            elif self._elsewhere:
+                self._elsewhere -= ids
 
-    async def _probe_where_it_stands(self, job: Job, *, thorough: bool, confirming: bool) -> tuple[Rows, Seat]:
+    async def _probe_where_it_stands(
+        self, job: Job, seen: Glimpse | None, *, thorough: bool, confirming: bool
+    ) -> tuple[Rows, Seat]:
         """Look from a seat that may move, or be given up for another, while we look; return the seat as well.
 
         A Connector that is started anew takes its network along: what failed meanwhile says nothing, and is asked
         again from where it stands then. When it is gone, that is the cause.
         """
-        loop = asyncio.get_running_loop()
         watched = CheckName.CONNECTOR in self.enabled
         rows: Rows = {}
         seat = self.seats.of(job.check)
         for _ in range(MOVES_FOLLOWED):
-            begin, seat = loop.time(), self.seats.of(job.check)
-            rows = await self._probe(job, seat, thorough=thorough, confirming=confirming)
+            begin, seat = self._clock(), self.seats.of(job.check)
+            if seen is not None:
+                begin, seat = seen.begin, seen.seat
+            rows = await self._probe(job, seat, seen, thorough=thorough, confirming=confirming)
+            seen = None
             if not any(_doubtful(outcome) for outcome in rows.values()):
                 return rows, seat
             if seat is not self.seats.of(job.check):
@@ -103,7 +140,7 @@ class Runner:
                 return rows, seat
             if seat.name != "connector":
                 return rows, seat
-            moved = self._moves.since(seat, begin, loop.time())
+            moved = self._moves.since(seat, begin, self._clock())
             if moved is None:
                 return not_seen(job, rows, GONE, watched=watched), seat
             if not moved:
@@ -121,17 +158,17 @@ class Runner:
         failed = {r.target for r in results if r.outcome.status is Status.CRITICAL}
         if seat is None or not failed or not job.confirmable:
             return ()
-        with self._second_looks.one(asyncio.get_running_loop().time()) as room:
+        with self._second_looks.one(self._clock()) as room:
             if not room:
                 return ()
-            wall, begin = seat.wall_clock(), asyncio.get_running_loop().time()
-            rows = await self._probe(job, seat, thorough=True, confirming=False)
+            wall, begin = seat.wall_clock(), self._clock()
+            rows = await self._probe(job, seat, None, thorough=True, confirming=False)
             seen = {target: outcome for target, outcome in rows.items() if target in failed}
             stamped = self._stamped(job, seen, wall, begin)
         return tuple(replace(result, id=result.id + SECOND_SEAT) for result in stamped)
 
     def _stamped(self, job: Job, rows: Rows, wall: float, begin: float) -> tuple[Result, ...]:
-        end = asyncio.get_running_loop().time()
+        end = self._clock()
         starved = self._lag_between(begin, end) > STARVED_LAG_S
         return tuple(
             Result(
@@ -147,13 +184,14 @@ class Runner:
             for target, outcome in rows.items()
         )
 
-    async def _probe(self, job: Job, seat: Seat, *, thorough: bool, confirming: bool) -> Rows:
-        check = CHECKS[job.check]
+    async def _probe(self, job: Job, seat: Seat, seen: Glimpse | None, *, thorough: bool, confirming: bool) -> Rows:
         deadline = asyncio.timeout(job.timeout_s)
         try:
             async with deadline:
                 context = self._context(job, seat, thorough=thorough, confirming=confirming)
-                return await check.probe(job.spec, context)
+                if seen is not None:
+                    context = replace(context, addresses=seen.aim.addresses, attempts=seen.attempts)
+                return await self._probe_of(job.check)(job.spec, context)
         except Exception as error:  # the one place: a fault of ours must not take other checks down
             if isinstance(error, TimeoutError) and deadline.expired():
                 summary = f"the check did not finish within {job.timeout_s:g} s"
@@ -168,17 +206,21 @@ class Runner:
                 )
             }
 
+    def _probe_of(self, check: CheckName) -> Probe:
+        probe = self._probes.get(check)
+        if probe is None:
+            probe = self._probes[check] = CHECKS[check].probe
+        return probe
+
     def _context(self, job: Job, seat: Seat, *, thorough: bool, confirming: bool) -> Context:
         """Return what one run is given; a second look remembers nothing and finds its own addresses."""
         second = seat is not self.seats.of(job.check)
-        if second:
+        memory = None if second else self._memory.get(job.id)
+        if memory is None and job.check is not CheckName.TCP:  # by far the most of them, which remember nothing
             memory = CHECKS[job.check].new_memory()
-        else:
-            if job.id not in self._memory:
-                self._memory[job.id] = CHECKS[job.check].new_memory()
-            memory = self._memory[job.id]
-        contexts = Contexts(self.known, self.enabled, self._elsewhere)
-        return contexts.of(job, seat, memory, thorough=thorough, confirming=confirming, second=second)
+            if memory is not None and not second:
+                self._memory[job.id] = memory
+        return self._contexts().of(job, seat, memory, thorough=thorough, confirming=confirming, second=second)
 
 
 def _doubtful(outcome: Outcome) -> bool:

@@ -3,12 +3,14 @@
 import asyncio
 import logging
 
+from checks.half_open import HalfOpen
 from checks.model import EXIT_CODES, Status
 from checks.net.endpoint import Endpoint
 from daemon.app import App
 from daemon.config.load import Loaded
 from daemon.config.problems import ConfigError
 from daemon.options import Options, load
+from daemon.privilege import drop_net_raw, open_half_open
 from daemon.web.server import WebError
 
 log = logging.getLogger("connector_health.app")
@@ -19,14 +21,16 @@ def run(config_file: str, *, listen: tuple[Endpoint, ...], web_config_file: str 
     options = Options(config_file=config_file, listen=listen, web_config_file=web_config_file)
     try:
         loaded = load(options)
-        return asyncio.run(_serve(options, loaded))
+        here = open_half_open()
+        drop_net_raw()
+        return asyncio.run(_serve(options, loaded, here))
     except (ConfigError, WebError) as error:
         for line in str(error).splitlines():
             log.critical("%s", line)
         return EXIT_CODES[Status.UNKNOWN]
 
 
-async def _serve(options: Options, loaded: Loaded) -> int:
-    app = App(options, loaded)
+async def _serve(options: Options, loaded: Loaded, here: HalfOpen | None) -> int:
+    app = App(options, loaded, here=here)
     await app.run()
     return app.exit_code

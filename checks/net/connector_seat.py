@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from checks.half_open import HalfOpen
 from checks.model import Reason
 from checks.net.answers import DNS_PORT
 from checks.net.endpoint import Endpoint, parse_endpoint
@@ -37,13 +38,15 @@ def connector_seat(
     search: tuple[str, ...] | None,
     timeout_s: float,
     connector_dns: Callable[[], tuple[Endpoint, ...] | None],
+    half_open: HalfOpen | None = None,
 ) -> Seat:
     """Return the seat behind a helper; it follows the Connector from one process to the next.
 
     `nameservers` and `search` are the configuration's (None: the Connector's own); `connector_dns` returns those of
-    TWINGATE_DNS, which count before its resolv.conf. `timeout_s` bounds one DNS question.
+    TWINGATE_DNS, which count before its resolv.conf. `timeout_s` bounds one DNS question; `half_open` probes through
+    the same helper.
     """
-    place = _Place(client)
+    place = _Place(client, half_open)
     settings = SystemSettings(
         resolv_conf=place.resolv_conf,
         hosts=place.hosts,
@@ -52,20 +55,29 @@ def connector_seat(
         host_name=place.host_name,
         environment=connector_dns,
     )
+    resolver = StubResolver(settings, client.open_socket, timeout_s)
+    place.moved = resolver.renew
     return Seat(
         name="connector",
-        resolver=StubResolver(settings, client.open_socket, timeout_s),
+        resolver=resolver,
         open_socket=client.open_socket,
         read_net=client.read_net,
         mark=place.mark,
+        half_open=half_open,
+        close=resolver.renew,
     )
 
 
 class _Place:
-    """The Connector's files, and the mark by which a new Connector is known: its files are read at once."""
+    """The Connector's files, and the mark by which a new Connector is known: its files are read at once.
 
-    def __init__(self, client: HelperClient) -> None:
+    Where that is in another network namespace, the half-open prober begins anew there.
+    """
+
+    def __init__(self, client: HelperClient, half_open: HalfOpen | None) -> None:
         self._client = client
+        self._half_open = half_open
+        self.moved: Callable[[], None] = lambda: None  # the resolver's sockets belong to the place that was left
         self._mark: tuple[int, int, int] | None = None
         self.resolv_conf = _ConnectorFile(client, "resolv.conf")
         self.hosts = _ConnectorFile(client, "hosts")
@@ -89,6 +101,9 @@ class _Place:
             return self._mark
         if mark != self._mark:
             self._mark = mark
+            self.moved()
+            if self._half_open is not None:
+                self._half_open.stands_in(mark[2])
             for file in (self.resolv_conf, self.hosts, self._hostname):
                 file.forget()
         return mark

@@ -16,6 +16,7 @@ from typing import Any
 from checks.model import Reason
 from checks.net.errors import SeatError
 from checks.net.helper_wire import HelperWire
+from checks.net.rawtcp import is_deaf
 from checks.net.seat import MAX_NET_BYTES
 from checks.runtime.model import allowed_environment
 
@@ -66,6 +67,23 @@ class HelperClient:
             os.close(descriptor)
             raise self._wire.strange() from error
         if (made.family, made.type) != (family, kind):
+            made.close()
+            raise self._wire.strange()
+        made.settimeout(0)
+        return made
+
+    def open_raw(self, family: int, port: int) -> socket.socket:
+        """Return a raw TCP socket that stands there and, for good, hears only the answers to `port`.
+
+        Raises: SeatError; another OSError when the helper has no right to make one, or knows no such request.
+        """
+        _, descriptor = self._wire.ask({"op": "raw", "family": int(family), "port": port}, passes=True)
+        try:
+            made = socket.socket(fileno=descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            raise self._wire.strange() from error
+        if not is_deaf(made, family):
             made.close()
             raise self._wire.strange()
         made.settimeout(0)

@@ -2,16 +2,19 @@
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from checks.connlog.summary import LogSummary
 from checks.model import Reason
 from checks.net.answers import Answer, Lookup
 from checks.net.endpoint import Endpoint
 from checks.runtime.model import Runtime
+
+if TYPE_CHECKING:  # a try is made from a seat
+    from checks.net.tcp import Attempt
 
 SocketFactory = Callable[[int, int], socket.socket]
 """Makes a non-blocking socket of (family, type) that stands in this seat's network namespace. Raises: OSError."""
@@ -50,6 +53,32 @@ class Resolution:
     seconds: float = 0.0
 
 
+class Flight(Protocol):
+    """Something under way that nobody awaits."""
+
+    def cancel(self) -> None:
+        """Hear nothing more of it."""
+
+
+class Prober(Protocol):
+    """Asks ports whether they accept, without a connection; see checks.half_open."""
+
+    @property
+    def available(self) -> bool:
+        """Tell whether it may, and can."""
+
+    def look(
+        self, addresses: tuple[str, ...], port: int, timeout_s: float, done: "Callable[[list[Attempt]], None]"
+    ) -> Flight:
+        """Ask every literal address once; `done` hears of it once, never before this has returned."""
+
+    async def attempt_all(self, addresses: tuple[str, ...], port: int, timeout_s: float) -> "list[Attempt]":
+        """Ask every literal address once; the results are in their order."""
+
+    def network_changed(self) -> None:
+        """Links, addresses or routes changed."""
+
+
 class Resolver(Protocol):
     """Turns names into addresses as the Connector's resolver would; a literal address resolves to itself."""
 
@@ -75,7 +104,9 @@ class Seat:
     """A place to probe from. Sockets keep the network namespace in which they were made.
 
     `mark` names the namespace as it is now: a different mark after a probe than before it tells that the Connector was
-    started anew meanwhile, and that a failure says nothing. None: nobody stands there now.
+    started anew meanwhile, and that a failure says nothing. None: nobody stands there now. `half_open` probes ports
+    without a connection; None: there is no right to. `close` lets go of what the resolver keeps open from question to
+    question: whoever made the seat calls it when the seat is left, and it may still be used.
     """
 
     resolver: Resolver
@@ -83,6 +114,8 @@ class Seat:
     open_socket: SocketFactory = open_socket
     read_net: NetReader = read_net
     mark: Callable[[], object] = lambda: "host"
+    half_open: Prober | None = None
+    close: Callable[[], None] = lambda: None
     wall_clock: Callable[[], float] = time.time  # noqa: TID251 - this is where `now` is injected
 
 
@@ -103,6 +136,7 @@ class Context:
     - `log`: what its log lately told; None: it is not read.
     - `connector_seat`: the Connector's own place, for what only it can reach (its loopback); None: nobody stands there.
     - `resolver_ok`: whether the nameservers lately answered us; None: not known.
+    - `attempts`: what a half-open look has found already, at `addresses`: it is to be judged, not repeated.
     """
 
     seat: Seat
@@ -119,3 +153,4 @@ class Context:
     log: LogSummary | None = None
     connector_seat: Seat | None = None
     resolver_ok: bool | None = None
+    attempts: "Sequence[Attempt] | None" = None

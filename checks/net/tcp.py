@@ -32,6 +32,11 @@ def family_of(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
+def scope_of(zone: str) -> int:
+    """Return the number of the interface that stands after a link-local address's `%`; 0 for none. Raises: OSError."""
+    return 0 if not zone else int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+
+
 async def connect(seat: Seat, address: str, port: int, timeout_s: float) -> socket.socket:
     """Open a connection to a literal address within `timeout_s` seconds; the caller closes it.
 
@@ -55,9 +60,9 @@ async def connect(seat: Seat, address: str, port: int, timeout_s: float) -> sock
     return sock
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
-    """One try to connect to one address: how long it took, in seconds, and what went wrong."""
+    """One try to connect to one address: how long it took, in seconds, and what went wrong. Nobody changes it."""
 
     address: str
     seconds: float
@@ -144,7 +149,8 @@ def best_evidence(errors: list[NetError]) -> NetError:
 async def _handshake(sock: socket.socket, address: str, port: int, timeout_s: float) -> None:
     """Connect a fresh socket. Raises: OSError; NetError for what no errno tells."""
     try:
-        sock.connect((address, port))
+        text, _, zone = address.partition("%")
+        sock.connect((text, port, 0, scope_of(zone)) if zone else (address, port))
     except BlockingIOError as error:
         if error.errno != errno.EINPROGRESS:
             raise

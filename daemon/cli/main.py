@@ -19,11 +19,27 @@ def main() -> int:
     signal.signal(signal.SIGINT, _interrupted_early)
     try:
         _open_streams()
+        if sys.argv[1:] == ["--version"]:
+            return _version()
         from daemon.cli.group import invoke  # noqa: PLC0415 - under the guard
 
         return invoke(sys.argv[1:])
     except KeyboardInterrupt:
         return interrupted()
+
+
+def _version() -> int:
+    """Say which version this is without the command line's library: inventories ask every host for it, often."""
+    from daemon.version import __version__  # noqa: PLC0415 - under the guard
+
+    try:
+        sys.stdout.write(f"healthctl {__version__}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # `--version | true`: nobody is left to be told
+        from daemon.cli.output import silence_stdout  # noqa: PLC0415 - hardly ever
+
+        silence_stdout()
+    return 0
 
 
 def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -1,7 +1,6 @@
 """What may be done on a stream: colour, progress, and how wide its lines are."""
 
 import os
-import shutil
 import unicodedata
 from typing import TextIO
 
@@ -18,7 +17,14 @@ def width_of(stream: TextIO) -> int | None:
     """Return how many columns to lay out for; None off a terminal, where a line is never folded."""
     if not stream.isatty():
         return None
-    return max(MIN_WIDTH, min(MAX_WIDTH, shutil.get_terminal_size().columns))
+    return max(MIN_WIDTH, min(MAX_WIDTH, terminal_columns()))
+
+
+def terminal_columns() -> int:
+    """Return how wide the terminal is, as COLUMNS or the kernel say."""
+    import shutil  # noqa: PLC0415 - it brings every kind of archive along, and off a terminal nobody asks
+
+    return shutil.get_terminal_size().columns
 
 
 def columns(text: str) -> int:

@@ -22,13 +22,14 @@ from daemon.identity import shown_name
 from daemon.insight import Memory
 from daemon.jobs import Job
 from daemon.known import Known
+from daemon.learnable import written_addresses
 from daemon.logwatch import LogWatch, MakeSource, source_of
 from daemon.looplag import LoopLag
 from daemon.plan import Plan
 from daemon.runner import Runner
 from daemon.store import Store
 from daemon.storefile import Past
-from daemon.targets import concrete_addresses, enabled_checks, make_plan
+from daemon.targets import enabled_checks, make_plan
 from daemon.trace.around import UNFINISHED, Around
 from daemon.trace.causes import causes_of
 from daemon.trace.facts import RouteSeen, TraceFacts
@@ -92,10 +93,10 @@ class _Gathering:
         target = wanted.target
         (resource,) = wanted.config.resources
         ports = () if target.port is None else (target.port,)
-        self._users = UserEvents(target, concrete_addresses(resource), ports, self._started_at)
+        self._users = UserEvents(target, written_addresses(resource), ports, self._started_at)
         self._names = [
             NameTrace(address, self._config.probing.max_addresses_per_name)
-            for address in concrete_addresses(resource)
+            for address in written_addresses(resource)
             if not is_address(address) and resource.probe != "never"
         ]
 

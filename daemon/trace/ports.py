@@ -9,14 +9,15 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from checks.model import Json, Outcome, Reason, Status
+from checks.model import Outcome, Reason, Status
 from checks.net.endpoint import is_address
 from checks.net.errors import NetError
 from checks.net.hops import HopMethod, HopTrace, trace_hops
 from checks.net.seat import Context, Seat
-from checks.net.tcp import Attempt, attempt
+from checks.net.tcp import Attempt
 from checks.policy import denied
-from checks.tcp import TcpSpec, judge
+from checks.tcp import TcpSpec, judge, try_all
+from checks.tcp_spec import Aim
 from daemon.jobs import Job
 from daemon.known import dependency_failed
 from daemon.second_look import compared
@@ -102,13 +103,13 @@ class PortTrace:
         waiting = [port for port in mine if port.verdict == "unfinished"]
         if not attempts or (waiting and not any(a.accepted for a in attempts)):
             return _no_verdict(spec, mine, name_failed=name_failed, name=job.name)
-        facts: dict[str, Json] = {"addresses": tuple(a.address for a in attempts), "method": spec.method}
+        tried = tuple(a.address for a in attempts)
         spec = replace(spec, timeout_s=max(a.seconds for a in attempts))
         context = self._context_of(job)
-        outcome = judge(spec, context, attempts, facts)
+        outcome = judge(spec, context, attempts, Aim(tried, tried))
         again = [self._from_host[key] for a in attempts if (key := (a.address, spec.port)) in self._from_host]
         if outcome.status is Status.CRITICAL and again:
-            outcome = compared(outcome, judge(spec, context, again, {}))
+            outcome = compared(outcome, judge(spec, context, again, Aim(tried, tried)))
         return outcome
 
     async def _one(self, job: Job, spec: TcpSpec, address: str) -> None:
@@ -131,14 +132,14 @@ class PortTrace:
             await self._connect(key, spec, confirmable=job.confirmable)
 
     async def _connect(self, key: _Key, spec: TcpSpec, *, confirmable: bool) -> None:
-        address, port = key
+        address = key[0]
         timeout_s = min(spec.timeout_s, self._limits.until - self._loop.time() - TAIL_S)
         if timeout_s < MIN_TRY_S:
             return
         lost = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            more = group.create_task(self._look_closer(key, lost, confirmable=confirmable))
-            tried = await attempt(self._seats.first, address, port, timeout_s)
+            more = group.create_task(self._look_closer(key, spec, lost, confirmable=confirmable))
+            tried = (await try_all(self._seats.first, spec, (address,), timeout_s))[0]
             self._note(key, tried)
             if tried.accepted or (tried.error is not None and tried.error.reason in _OURS):
                 more.cancel()
@@ -157,7 +158,7 @@ class PortTrace:
                 seen, verdict="failed", reason=error.reason, why=error.evidence, seconds=tried.seconds
             )
 
-    async def _look_closer(self, key: _Key, lost: asyncio.Event, *, confirmable: bool) -> None:
+    async def _look_closer(self, key: _Key, spec: TcpSpec, lost: asyncio.Event, *, confirmable: bool) -> None:
         """Once a connection fails, or waits for long: trace its way, and try it from the host's own place."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HEAD_START_S):
@@ -166,10 +167,11 @@ class PortTrace:
         reason = tried.error.reason if tried is not None and tried.error is not None else None
         async with asyncio.TaskGroup() as group:
             if reason is None or reason in _LOST:
-                group.create_task(self._walk(key, policy=not confirmable))
+                group.create_task(self._walk(key, policy=not confirmable or spec.method == "half_open"))
             host = self._seats.host
-            if host is not None and confirmable:
-                group.create_task(self._from_host_too(key, host))
+            able = spec.method == "connect" or (host is not None and host.half_open is not None)
+            if host is not None and confirmable and able:
+                group.create_task(self._from_host_too(key, spec, host))
 
     async def _walk(self, key: _Key, *, policy: bool) -> None:
         address, port = key
@@ -180,11 +182,10 @@ class PortTrace:
         method: HopMethod = "udp" if policy else "tcp"
         self._ways[key] = await trace_hops(self._seats.first, address, port, method=method, budget_s=left)
 
-    async def _from_host_too(self, key: _Key, host: Seat) -> None:
-        address, port = key
+    async def _from_host_too(self, key: _Key, spec: TcpSpec, host: Seat) -> None:
         left = self._limits.until - self._loop.time() - TAIL_S
         if left >= MIN_TRY_S:
-            self._from_host[key] = await attempt(host, address, port, left)
+            self._from_host[key] = (await try_all(host, spec, key[:1], left))[0]
 
 
 def _word(tried: Attempt) -> str:

@@ -1,26 +1,35 @@
 """The seat on this host: its own network namespace, its resolv.conf and hosts file."""
 
+from dataclasses import replace
 from typing import NoReturn
 
+from checks.half_open import HalfOpen
 from checks.net.endpoint import Endpoint
 from checks.net.errors import SeatError
 from checks.net.resolvconf import SystemSettings
-from checks.net.seat import Seat, open_socket
+from checks.net.seat import Seat, open_socket, read_net
 from checks.net.stub import StubResolver
 from daemon.config.schema import Dns
 
 
-def host_seat(dns: Dns) -> Seat:
+def host_seat(dns: Dns, half_open: HalfOpen | None = None) -> Seat:
     """Return the seat on this host: its own resolver settings, or what the configuration says instead."""
-    return Seat(resolver=_resolver(dns, None))
+    resolver = _resolver(dns, None)
+    return Seat(resolver=resolver, half_open=half_open, close=resolver.renew)
 
 
-def shared_seat(dns: Dns, connector_dns: tuple[Endpoint, ...] | None) -> Seat:
+def shared_seat(dns: Dns, connector_dns: tuple[Endpoint, ...] | None, half_open: HalfOpen | None = None) -> Seat:
     """Return the Connector's seat where it shares our network namespace (host network, same pod, same host).
 
     `connector_dns` are the nameservers of TWINGATE_DNS, which the Connector asks instead of those of resolv.conf.
     """
-    return Seat(name="connector", resolver=_resolver(dns, connector_dns))
+    resolver = _resolver(dns, connector_dns)
+    return Seat(name="connector", resolver=resolver, half_open=half_open, close=resolver.renew)
+
+
+def near_seat(connector: Seat, half_open: HalfOpen | None) -> Seat:
+    """Return the Connector's seat where it stands in our own network namespace, but may have files of its own."""
+    return replace(connector, open_socket=open_socket, read_net=read_net, half_open=half_open)
 
 
 def no_seat(dns: Dns, error: SeatError) -> Seat:

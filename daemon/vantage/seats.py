@@ -24,10 +24,15 @@ class Seats:
     first: Seat
     host: Seat | None = None
 
+    @property
+    def all(self) -> tuple[Seat, ...]:
+        """Every seat that is looked from."""
+        return (self.first,) if self.host is None else (self.first, self.host)
+
     def of(self, check: CheckName) -> Seat:
         """Return the seat that a check looks from."""
-        return self.first if check in SEATED or self.host is None else self.host
+        return self.first if self.host is None or check in SEATED else self.host
 
     def second(self, check: CheckName) -> Seat | None:
         """Return the seat from which a failure of this check is looked at again; None: there is no other."""
-        return self.host if check in COMPARED else None
+        return self.host if self.host is not None and check in COMPARED else None

@@ -6,17 +6,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from checks.half_open import HalfOpen
 from checks.model import Reason
 from checks.net.connector_seat import connector_seat, parse_connector_dns
 from checks.net.endpoint import Endpoint
 from checks.net.errors import SeatError
 from checks.net.helper import HelperClient, HelperState
-from checks.net.seat import Seat, open_socket, read_net
+from checks.net.seat import Seat
 from checks.runtime.discover import discover
 from checks.runtime.model import AmbiguousError, Runtime, RuntimeName, Sighting, Wanted
 from daemon.config.schema import Config, Connector
 from daemon.identity import in_container
-from daemon.vantage.host import host_seat, no_seat, shared_seat
+from daemon.vantage.host import host_seat, near_seat, no_seat, shared_seat
 from daemon.vantage.seats import Seats
 
 log = logging.getLogger("connector_health.vantage")
@@ -34,12 +35,22 @@ class ConnectorWatch:
 
     - `sighting` is the last look; None before the first.
     - `seats` is where to probe from, as of the last look.
+    - `here` probes half-open from our own network namespace, if there is the right to: it outlives every seat, for its
+      sockets could not be opened again, and is closed with this watch.
     """
 
-    def __init__(self, config: Config, *, helper: HelperClient | None = None, find: Discover = discover) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        helper: HelperClient | None = None,
+        find: Discover = discover,
+        here: HalfOpen | None = None,
+    ) -> None:
         self.sighting: Sighting | None = None
+        self._here = here
         self._find = find
-        self._helper = helper or HelperClient(config.connector.helper)
+        self._take_helper(helper or HelperClient(config.connector.helper))
         self._runtime: Runtime | None = None
         self._gone: list[Runtime] = []
         self._found_at = float("-inf")
@@ -50,7 +61,7 @@ class ConnectorWatch:
         self._looked = asyncio.Event()
         self._environment: Mapping[str, str] = {}
         self._config = config
-        self._host = host_seat(config.dns)
+        self._host = host_seat(config.dns, self._here)
         self._connector_seat = self._from_helper()
         self._made_for: object = None
         self._made = self._host
@@ -60,20 +71,17 @@ class ConnectorWatch:
         """Put another configuration in force: what it does not change goes on undisturbed."""
         before, self._config = self._config, config
         if config.connector.helper != before.connector.helper:
-            self._helper.close()
-            self._helper = HelperClient(config.connector.helper)
+            self._leave_helper()
+            self._take_helper(HelperClient(config.connector.helper))
             self._state = None
         if _wanted(config) != _wanted(before) and self._runtime is not None:
             self._gone.append(self._runtime)
             self._runtime, self._found_at, self._environment = None, float("-inf"), {}
         if config.dns != before.dns or config.connector != before.connector:
-            self._host = host_seat(config.dns)
+            self._host = host_seat(config.dns, self._here)
             self._connector_seat = self._from_helper()
             self._made_for = None
-            if self.sighting is not None:
-                self.seats = self._choose(self.sighting)
-            else:
-                self.seats = Seats(self._host)
+            self.seats = Seats(self._host) if self.sighting is None else self._choose(self.sighting)
 
     @property
     def name(self) -> RuntimeName:
@@ -100,6 +108,12 @@ class ConnectorWatch:
         """Tell whether we are a sidecar: in a container, in the Connector's own network namespace."""
         return self.seats.first.name == "connector" and self.seats.host is None and in_container()
 
+    @property
+    def half_open(self) -> bool:
+        """Tell whether ports can be probed half-open from the first seat."""
+        prober = self.seats.first.half_open
+        return prober is not None and prober.available
+
     async def begin(self) -> None:
         """Find the Connector and take its seat. Raises: AmbiguousError when several run and none was chosen."""
         self._found_at = asyncio.get_running_loop().time()
@@ -113,6 +127,7 @@ class ConnectorWatch:
         if self._config.connector.vantage != "host" and self._config.connector.runtime != "none":
             try:
                 self._state = self._helper.state()
+                self._there.stands_in(self._state.namespace)
             except SeatError as error:
                 self._problem = error
         self._misses = self._misses + 1 if self._state is None else 0
@@ -131,8 +146,8 @@ class ConnectorWatch:
 
     async def use(self, helper: HelperClient) -> None:
         """Take the Connector's seat through another helper from now on; it is closed with this watch."""
-        self._helper.close()
-        self._helper = helper
+        self._leave_helper()
+        self._take_helper(helper)
         self._connector_seat, self._made_for = self._from_helper(), None
         await self.look()
 
@@ -141,6 +156,17 @@ class ConnectorWatch:
         if self._runtime is not None:
             self._gone.append(self._runtime)
         await self._close_gone()
+        for seat in (self._host, self._connector_seat, self._made):
+            seat.close()
+        self._leave_helper()
+        if self._here is not None:
+            self._here.close()
+
+    def _take_helper(self, helper: HelperClient) -> None:
+        self._helper, self._there = helper, HalfOpen(helper.open_raw, helper.open_socket)
+
+    def _leave_helper(self) -> None:
+        self._there.close()
         self._helper.close()
 
     async def _close_gone(self) -> None:
@@ -185,9 +211,7 @@ class ConnectorWatch:
         if vantage == "host":
             return Seats(self._host)
         if self._state is not None and self._state.namespace == _own_namespace():
-            return Seats(
-                self._lasting(_NEAR, lambda: replace(self._connector_seat, open_socket=open_socket, read_net=read_net))
-            )
+            return Seats(self._lasting(_NEAR, lambda: near_seat(self._connector_seat, self._here)))
         # A helper that answers "not running" is there and follows the Connector: just now nobody stands there.
         if self._state is not None or (self._problem and self._problem.reason is Reason.NOT_RUNNING):
             return Seats(self._connector_seat, self._host)
@@ -197,7 +221,7 @@ class ConnectorWatch:
         must = self._config.connector.vantage == "connector"
         if sighting.own_namespace or (must and sighting.own_namespace is None and in_container()):
             dns = self._connector_dns()
-            return Seats(self._lasting(("shared", dns), lambda: shared_seat(self._config.dns, dns)))
+            return Seats(self._lasting(("shared", dns), lambda: shared_seat(self._config.dns, dns, self._here)))
         had = self.seats.first is self._connector_seat or (self.seats.first is self._made and self._made_for is _NEAR)
         if (had and self._misses < HELPER_MISSES) or self._unseen_in_shared(sighting):
             return self.seats
@@ -238,6 +262,7 @@ class ConnectorWatch:
             search=None if isinstance(dns.search, str) else dns.search,
             timeout_s=dns.timeout,
             connector_dns=self._connector_dns,
+            half_open=self._there,
         )
 
     def _connector_dns(self) -> tuple[Endpoint, ...] | None:

@@ -18,6 +18,8 @@ from checks.net.helper import HelperClient
 from checks.net.resolvconf import SystemSettings
 from checks.net.seat import Context, Seat
 from checks.net.tcp import attempt
+from tests.support.asked import nameserver
+from tests.support.nameservers import says
 from tests.support.netns import Namespace, link, namespace
 from tests.support.seat_helper import Stander, cookie, helper, stander
 from tests.support.servers import wait_until
@@ -113,6 +115,26 @@ async def test_it_follows_the_connector_over_a_restart(client: HelperClient, wat
             with seat.open_socket(*TCP) as new, elsewhere.open_socket(*TCP) as same:
                 assert cookie(new) == cookie(same) != cookie(old)
             assert [str(each) for each in seat.resolver.nameservers] == ["10.88.0.2:53"]  # no need to wait for 2 s
+
+
+async def test_its_questions_follow_the_connector(client: HelperClient, watched: Stander, space: Namespace) -> None:
+    """A question after the restart is asked in the new network, though the sockets of the old one are still warm."""
+    port = 5353
+    seat = seat_of(client, nameservers=(Endpoint("127.0.0.1", port),), search=())
+
+    async def found(where: Namespace, address: str) -> tuple[str, ...]:
+        seat.mark()
+        sock = where.open_socket(socket.AF_INET, socket.SOCK_DGRAM)
+        async with nameserver(says(f"db.test. 60 IN A {address}"), port, sock):
+            return (await seat.resolver.resolve("db.test")).addresses
+
+    assert await found(space, "10.0.0.1") == ("10.0.0.1",)
+    watched.stop()
+    with namespace() as elsewhere:
+        watched.start(elsewhere)
+        wait_until(lambda: marked(seat), lambda: True, lambda: "the helper does not find the new process")
+        assert await found(elsewhere, "10.0.0.2") == ("10.0.0.2",)
+    seat.close()
 
 
 async def test_it_recovers_from_a_restart_of_the_helper(tmp_path: Path, watched: Stander) -> None:

@@ -14,12 +14,12 @@ import pytest
 
 from checks.model import Reason
 from checks.net.answers import Answer, AnswerClass
-from checks.net.dnswire import ask
 from checks.net.endpoint import Endpoint
 from checks.net.seat import open_socket
 from tests.support.nameservers import OnUdp, Send, local, reply, says, scripted, unbound
 from tests.support.netns import namespace
 from tests.support.servers import free_port
+from tests.support.stubs import ask
 
 NAME = "db.corp.internal."
 RIGHT = f"{NAME} 60 IN A 10.1.2.3"

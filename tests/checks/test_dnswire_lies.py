@@ -11,10 +11,10 @@ import pytest
 
 from checks.model import Reason
 from checks.net.answers import Answer, AnswerClass
-from checks.net.dnswire import ask
 from checks.net.endpoint import Endpoint
 from checks.net.seat import open_socket
 from tests.support.nameservers import OnUdp, Send, reply, scripted, silent
+from tests.support.stubs import ask
 
 NAME = "db.corp.internal."
 RIGHT = f"{NAME} 60 IN A 10.1.2.3"
@@ -56,9 +56,10 @@ def _echo(query: dns.message.Message, send: Send) -> None:
 
 def _other_source(query: dns.message.Message, send: Send) -> None:
     del send
+    wire = reply(query, RIGHT)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for port in range(32768, 61000):  # whoever asks, from whatever port
-            sock.sendto(reply(query, RIGHT), ("127.0.0.1", port))
+            sock.sendto(wire, ("127.0.0.1", port))
 
 
 def _too_short(query: dns.message.Message, send: Send) -> None:
@@ -99,7 +100,7 @@ async def test_flood_of_lies_ends_with_the_timeout() -> None:
 
     class Flooded(socket.socket):
         def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-            del bufsize, flags
+            del bufsize, flags  # what came in stays there: the loop finds it readable again and again
             return bytes(12)
 
     def factory(family: int, kind: int) -> socket.socket:
@@ -107,7 +108,7 @@ async def test_flood_of_lies_ends_with_the_timeout() -> None:
         sock.settimeout(0)
         return sock
 
-    async with scripted(silent) as server:
+    async with scripted(_echo) as server:
         answer = await ask(factory, server.endpoint, NAME, "A", SHORT_S)
     assert answer.reason is Reason.TIMEOUT
     assert "ignored, the last because of its " in answer.evidence

@@ -12,11 +12,11 @@ import pytest
 
 from checks.model import Reason
 from checks.net.answers import Answer, AnswerClass
-from checks.net.dnswire import ask
 from checks.net.endpoint import Endpoint
 from checks.net.seat import open_socket
 from tests.support.cancel import check_cancellation
 from tests.support.nameservers import OnUdp, Send, reply, says, scripted, silent
+from tests.support.stubs import ask
 
 NAME = "db.corp.internal."
 RIGHT = f"{NAME} 60 IN A 10.1.2.3"

@@ -15,8 +15,10 @@ from checks.model import Reason
 from checks.net.errors import SeatError
 from checks.net.helper import HelperClient
 from checks.net.helper_wire import MAX_REST_S, REST_S
+from checks.net.rawtcp import open_raw
 from tests.support.netns import namespace
 from tests.support.seat_helper import helper, open_descriptors, stander
+from tests.support.servers import require
 
 TCP = (socket.AF_INET, socket.SOCK_STREAM)
 STATE = {
@@ -74,6 +76,7 @@ def large() -> int:
 
 ASKS: dict[str, Callable[[HelperClient], object]] = {
     "socket": lambda client: client.open_socket(*TCP).close(),
+    "raw": lambda client: client.open_raw(socket.AF_INET, 4242).close(),
     "file": lambda client: client.read_file("hosts"),
     "mark": HelperClient.mark,
     "state": HelperClient.state,
@@ -105,6 +108,19 @@ def test_a_strange_answer_is_refused(
             ASKS[ask](other.client)
         assert caught.value.reason is Reason.PERMISSION_DENIED
         assert len(caught.value.evidence) < 300
+
+
+def test_a_raw_socket_must_be_deaf_for_good(other: Scripted) -> None:
+    """One without the locked filter would hear what is not ours: it is not taken, whoever passes it."""
+    require("root")
+    other.says({}, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP).detach())
+    with pytest.raises(SeatError, match="does not fit"):
+        other.client.open_raw(socket.AF_INET, 4242)
+    other.says({}, open_raw(socket.AF_INET6, 4242).detach())
+    with pytest.raises(SeatError, match="does not fit"):
+        other.client.open_raw(socket.AF_INET, 4242)
+    other.says({}, open_raw(socket.AF_INET, 4242).detach())
+    other.client.open_raw(socket.AF_INET, 4242).close()
 
 
 def test_answers_are_what_they_say(other: Scripted) -> None:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks import http_date
-from checks.http_date import MAX_SAMPLES, MIN_SAMPLES, DateAnswer, read_date
+from checks.date_header import read_date
+from checks.http_date import MAX_SAMPLES, MIN_SAMPLES, DateAnswer
 from checks.model import Reason
 from checks.net.errors import NetError
 from checks.net.seat import Context

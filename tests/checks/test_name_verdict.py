@@ -4,7 +4,8 @@ import pytest
 
 from checks import names
 from checks.model import Event, Outcome, Reason, Status
-from checks.name_verdict import MAX_SUMMARY, judge
+from checks.name_story import MAX_SUMMARY
+from checks.name_verdict import judge
 from checks.net.answers import Answer, AnswerClass, Lookup
 from checks.net.endpoint import Endpoint
 

@@ -70,7 +70,7 @@ class Desk:
         """Plan the configuration."""
         return make_plan(self.config, enabled_checks(self.config), learned or Learned())
 
-    def probe(self, row_id: str, letter: str, began: float | None = None) -> None:
+    def probe(self, row_id: str, letter: str, began: float | None = None, *, interval_s: float | None = None) -> None:
         """Have a run of this row end now; it began now too unless told."""
         began = self.now if began is None else began
         check = CheckName(row_id.partition(":")[0])
@@ -78,7 +78,7 @@ class Desk:
             id=row_id, job=row_id, check=check, target=row_id.partition(":")[2], outcome=outcome(check, letter),
             started_at=MIDNIGHT + began, duration_s=self.now - began,
         )  # fmt: skip
-        self.truth.note_results([result])
+        self.truth.note_result(result, interval_s)
 
     def hear(self, event: ConnectionSeen) -> None:
         """Hear of a connection now."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from daemon.board import Histogram
+from daemon.counters import Histogram
 from daemon.metrics.collection import Metrics
 from daemon.metrics.exposition import Family, Kind, render
 from daemon.view import EngineFigures

@@ -9,6 +9,7 @@ from daemon.board import Board
 from daemon.config.load import parse_config
 from daemon.config.schema import Config
 from daemon.engine import Engine
+from daemon.glimpse import Glimpse
 from daemon.jobs import Job, Result
 from daemon.looplag import LoopLag
 from daemon.runner import Runner
@@ -63,8 +64,10 @@ class Scripted(Runner):
         self.takes_s: dict[CheckName, float] = {}
         self.began: dict[str, list[float]] = {}
 
-    async def run(self, job: Job, *, thorough: bool = True, confirming: bool = False) -> tuple[Result, ...]:
-        del thorough, confirming
+    async def run(
+        self, job: Job, *, thorough: bool = True, confirming: bool = False, seen: Glimpse | None = None
+    ) -> tuple[Result, ...]:
+        del thorough, confirming, seen
         loop = asyncio.get_running_loop()
         wall = loop.time()
         self.began.setdefault(job.id, []).append(wall)

@@ -6,7 +6,7 @@ from checks.model import CheckName, Event, Json, Outcome, Reason, Status
 from daemon.document import Document
 from daemon.jobs import Result
 from daemon.report import Head, document
-from daemon.state import State, TargetState
+from daemon.state import Held, State, TargetState
 
 STARTED_AT = 1767323045.678  # 2026-01-02T03:04:05.678Z
 
@@ -45,7 +45,7 @@ def row(
         duration_s=0.0012,
         resources=resources,
     )
-    return TargetState(id=row_id, result=result, state=state, failing=False, streak=0, since=STARTED_AT, judged=None)
+    return TargetState(result, None, Held(state=state, since=STARTED_AT))
 
 
 def head(

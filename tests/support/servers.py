@@ -22,6 +22,9 @@ MISSING_PACKAGES = {
     "systemd-nspawn": "systemd-container", "/lib/systemd/systemd-journal-remote": "systemd-journal-remote",
     "nft": "nftables", "ip": "iproute2", "prometheus": "prometheus", "promtool": "prometheus", "setpriv": "util-linux",
     "prometheus-alertmanager": "prometheus-alertmanager", "amtool": "prometheus-alertmanager",
+    "prometheus-blackbox-exporter": "prometheus-blackbox-exporter", "cc": "gcc",
+    "mariadbd": "mariadb-server", "mariadb-install-db": "mariadb-server", "mariadb": "mariadb-client",
+    "initdb": "postgresql", "psql": "postgresql", "sshd": "openssh-server", "ssh-keygen": "openssh-client",
 }  # fmt: skip
 
 
@@ -48,7 +51,8 @@ def _do_without(text: str) -> NoReturn:
 
 def find(program: str) -> str | None:
     """Return the program's path; Debian keeps servers in directories that a user's PATH lacks."""
-    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    versions = (str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin"))
+    return shutil.which(program, path=":".join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *versions)))
 
 
 def free_port(kind: int = socket.SOCK_STREAM, host: str = "127.0.0.1") -> int:

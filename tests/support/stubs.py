@@ -7,9 +7,11 @@ from dataclasses import replace
 import dns.message
 import dns.rcode
 
+from checks.net.answers import Answer
+from checks.net.dnswire import Asker
 from checks.net.endpoint import Endpoint
 from checks.net.resolvconf import Settings
-from checks.net.seat import open_socket
+from checks.net.seat import SocketFactory, open_socket
 from checks.net.stub import StubResolver
 from tests.support.nameservers import OnUdp, Scripted, Send, reply, scripted
 
@@ -23,6 +25,15 @@ class FixedSettings:
     def current(self) -> Settings:
         """Return them."""
         return self.settings
+
+
+async def ask(open_socket: SocketFactory, nameserver: Endpoint, name: str, kind: str, timeout_s: float) -> Answer:
+    """Ask one question over sockets that nobody else uses."""
+    asker = Asker(open_socket)
+    try:
+        return await asker.ask(nameserver, name, kind, timeout_s)
+    finally:
+        asker.renew()
 
 
 def stub(*nameservers: Endpoint, timeout_s: float = 5.0, **more: object) -> StubResolver:

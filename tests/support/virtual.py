@@ -5,6 +5,11 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
+
+virtual_time = pytest.mark.looptime(noop_cycles=0)
+"""Marks a test that waits for timers alone: no pause for input that might come, 2 turns of the loop instead of 43."""
+
 
 class _Jumping(selectors.DefaultSelector):
     """Waits for nobody: it moves the clock on by what it should have waited."""

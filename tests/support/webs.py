@@ -6,11 +6,13 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from checks.model import Json
+from checks.model import CheckName, Json
 from checks.net.endpoint import Endpoint
 from checks.net.seat import SocketFactory, open_socket
 from daemon.config.schema import Web
-from daemon.report import report
+from daemon.document import Document
+from daemon.report import Reporter
+from daemon.slices import Steps
 from daemon.view import View
 from daemon.web.server import Backend, Limits, WebServer
 
@@ -44,6 +46,9 @@ def backend(
 
     async def history_of(row_id: str, limit: int) -> Sequence[Json] | None:
         return None if history is None or row_id not in view().board.rows else history[:limit]
+
+    def report(view: View) -> Steps[Document]:
+        return Reporter().steps(view, frozenset(CheckName))
 
     return Backend(view=view, report=report, history=history_of, reload=reload_once)
 

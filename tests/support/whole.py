@@ -19,6 +19,7 @@ from daemon.board import Board
 from daemon.changes.network import Difference
 from daemon.config.load import parse_config
 from daemon.engine import Engine
+from daemon.glimpse import Glimpse
 from daemon.insight import Memory
 from daemon.jobs import Job
 from daemon.judge import Judge, Surroundings
@@ -70,8 +71,8 @@ class Scripted(Runner):
         super().__init__(real.seats, real.enabled, real.known, lambda _start, _end: 0.0)
         self.world = world
 
-    async def _probe(self, job: Job, seat: Seat, *, thorough: bool, confirming: bool) -> Rows:
-        del seat, thorough, confirming
+    async def _probe(self, job: Job, seat: Seat, seen: Glimpse | None, *, thorough: bool, confirming: bool) -> Rows:
+        del seat, seen, thorough, confirming
         rows = {job.target: _fine()}
         match job.check:
             case CheckName.HOST:
@@ -109,9 +110,12 @@ def _reached(world: World, address: str, failed: str) -> Outcome:
 
 
 class Whole:
-    """One process after the other; `ways` hears the push, `heard` is (second, fires or ends, name, address)."""
+    """One process after the other; `ways` hears the push, `heard` is (second, fires or ends, name, address).
 
-    def __init__(self) -> None:
+    `crowd`: so many hosts more stand in one subnet, 10.4.0.0/24.
+    """
+
+    def __init__(self, crowd: int = 0) -> None:
         self.loop = asyncio.get_running_loop()
         self.world = World()
         self.kept: dict[str, Json] = {}
@@ -119,7 +123,8 @@ class Whole:
         self.heard: list[tuple[str, str, str]] = []
         self.starts: set[float] = set()
         self._active: dict[Any, Any] = {}
-        lines = [f"  - {{name: R{n}, address: {a}, tcp: [443]}}\n" for n, a in enumerate(RESOURCES)]
+        hosts = [*RESOURCES, *(f"10.4.0.{n + 1}" for n in range(crowd))]
+        lines = [f"  - {{name: R{n}, address: {a}, tcp: [443]}}\n" for n, a in enumerate(hosts)]
         lines.append(f"  - {{name: Rare, address: {RARE}, tcp: [22]}}\n")
         self.config = parse_config((CONFIG + "".join(lines)).encode(), "test.yaml").config
 
