@@ -2,28 +2,31 @@
 
 A job that finds no room waits at most until its next slot (the scheduler sees to that). One that waits for its host
 waits in that host's own queue: a host that answers nobody holds up only what is asked of it.
+
+The last places of the pool are for jobs that take them for a moment only: neither one whose last run was long nor one
+of a subnet that holds its fair share of the pool already gets there. So what is black-holed, however much of it there
+is, starves nobody else. Of targets by name the subnet is not known here: they are told apart from their second slot on.
+
+Half-open looks hold no descriptor, so they need no place in the pool: the rate alone bounds them. They do count at
+their host: each is an entry in the tables of the host and of the firewalls before it until it is answered, and many of
+them at once are what these take for a scan or a flood.
 """
 
-import asyncio
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
-from daemon.jobs import Job
+from daemon.entry import Entry, RunKind
 
 TICK_S = 0.05
 """Due jobs start in batches, this often: at 1,000 connects a second each costs 105 µs of CPU in batches of 50 ms and
 198 µs in batches of 1 ms (measured), and no verdict needs a finer start."""
 MAX_BATCH = 200  # 200 starts cost about 20 ms: the loop stays free for answers that are already there
 BURST_TICKS = 2  # tokens saved up at most: a tick that comes late loses none, and a second has 10 % too many at most
-
-
-class RunKind(StrEnum):
-    """Why a job runs: its slot came, or a critical result is to be looked at again at once."""
-
-    SCHEDULED = "scheduled"
-    CONFIRM = "confirm"
+LONG_S = (
+    1.0  # a run of a second or more waits for somebody who does not answer; one that is answered takes milliseconds
+)
+RESERVE = 1 / 8  # of the pool: 255 places of 2,040 carry 5,000 answers a second, of 50 ms each
+RESERVE_FROM = 64  # places: a pool smaller than that has none to spare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,111 +38,165 @@ class Limits:
     max_rate: float
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
-    """What the scheduler holds of a job.
-
-    - `waiting`: due, and not yet started; since `due` (seconds of the loop's clock).
-    - `confirm_at`: when a confirmation is to come; None: none was asked for since the last start.
-    - `version` goes up when the job changes: alarms set before are void.
-    """
-
-    job: Job
-    wanted: bool = True
-    waiting: RunKind | None = None
-    due: float = 0.0
-    confirm_at: float | None = None
-    started_at: float | None = None
-    task: asyncio.Task[None] | None = None
-    version: int = 0
-
-
 class Admission:
     """Holds the jobs that are due, in the order in which they came, and lets them start as the limits allow."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
         self.in_flight = 0
+        self.share = 1.0  # of `max_rate`, that is used now
+        self._pooled = 0  # in flight, in the pool
         self._hosts: dict[str, int] = {}  # in flight to each host
+        self._subnets: dict[str, int] = {}  # in the pool, for each subnet
         self._held: dict[str, deque[Entry]] = {}  # waiting for room at their host
-        self._paced: deque[Entry] = deque()  # open connections: wait for tokens
-        self._free: deque[Entry] = deque()  # open none
+        self._long: deque[Entry] = deque()  # waiting for room outside of the reserve, because they take long
+        self._many: deque[Entry] = deque()  # and those whose subnet has its share
+        self._paced: deque[Entry] = deque()  # open connections: wait for tokens and for the pool
+        self._light: deque[Entry] = deque()  # half-open: wait for tokens
+        self._free: deque[Entry] = deque()  # open none: wait for the pool
         self._tokens = 0.0
         self._filled_at = float("-inf")
+        self.limit(limits)
+
+    def limit(self, limits: Limits) -> None:
+        """Take other limits."""
+        self.limits = limits
+        most = limits.concurrency
+        self._unreserved = most - int(most * RESERVE) if most >= RESERVE_FROM else most
 
     @property
     def ready(self) -> bool:
         """Tell whether a job waits that only time (or the next batch) holds up."""
-        return self.in_flight < self.limits.concurrency and bool(self._paced or self._free)
-
-    @property
-    def waiting(self) -> bool:
-        """Tell whether a job may wait for the end of another."""
-        return bool(self._paced or self._free or self._held)
+        if self._light:
+            return True
+        if self._pooled >= self.limits.concurrency:
+            return False
+        return bool(self._paced or self._free or self._many or (self._long and self._pooled < self._unreserved))
 
     def add(self, entry: Entry, kind: RunKind, due: float) -> None:
         """Let a job wait for its start; it was due at `due`."""
         entry.waiting, entry.due = kind, due
-        (self._paced if entry.job.connections else self._free).append(entry)
+        self._queue_of(entry).append(entry)
 
-    def admit(self, now: float) -> Iterator[tuple[Entry, RunKind]]:
-        """Yield the jobs that start now, at most a batch; each holds its place until `release`."""
+    def admit(self, now: float) -> list[tuple[Entry, RunKind]]:
+        """Return the jobs that start now, at most a batch; each holds its place until `release`."""
         self._refill(now)
+        self._call_back()
+        found: list[tuple[Entry, RunKind]] = []
+        per_host, hosts = self.limits.per_host, self._hosts
         for _ in range(MAX_BATCH):
             queue = self._next_queue()
-            if queue is None or self.in_flight >= self.limits.concurrency:
-                return
+            if queue is None:
+                break
             entry = queue.popleft()
-            host, kind = entry.job.host, entry.waiting
-            if kind is None:
+            place, kind = entry.place, entry.waiting
+            if kind is None:  # withdrawn
                 continue
-            if host is not None and self._hosts.get(host, 0) >= self.limits.per_host:
-                self._held.setdefault(host, deque()).append(entry)
-                continue
-            self._tokens -= entry.job.connections
-            self.in_flight += 1
+            host, there = place.host, 0
             if host is not None:
-                self._hosts[host] = self._hosts.get(host, 0) + 1
-            entry.waiting = None
-            yield entry, kind
+                there = hosts.get(host, 0)
+                if there >= per_host:
+                    self._held.setdefault(host, deque()).append(entry)
+                    continue
+            if place.pooled:
+                if self._pooled >= self._unreserved and self._stood_aside(entry):
+                    continue
+                self._pooled += 1
+                if place.subnet is not None:
+                    self._subnets[place.subnet] = self._subnets.get(place.subnet, 0) + 1
+            if host is not None:
+                hosts[host] = there + 1
+            self._tokens -= place.connections
+            self.in_flight += 1
+            entry.waiting, entry.held = None, place
+            found.append((entry, kind))
+        return found
 
-    def release(self, job: Job) -> None:
+    def release(self, entry: Entry) -> None:
         """Give back the place of a job that ended, and let the longest waiting one of its host be next."""
-        self.in_flight -= 1
-        if job.host is None:
+        place, entry.held = entry.held, None
+        if place is None:
             return
-        left = self._hosts[job.host] - 1
-        if left:
-            self._hosts[job.host] = left
-        else:
-            del self._hosts[job.host]
-        held = self._held.get(job.host)
+        self.in_flight -= 1
+        if place.pooled:
+            self._pooled -= 1
+            if place.subnet is not None:
+                _take_one(self._subnets, place.subnet)
+        host = place.host
+        if host is None:
+            return
+        _take_one(self._hosts, host)
+        held = self._held.get(host) if self._held else None
         while held:
-            entry = held.popleft()
-            if entry.waiting is not None:
-                (self._paced if entry.job.connections else self._free).appendleft(entry)
+            waits = held.popleft()
+            if waits.waiting is not None:
+                self._queue_of(waits).appendleft(waits)
                 break
         if held is not None and not held:
-            del self._held[job.host]
+            del self._held[host]
+
+    def _stood_aside(self, entry: Entry) -> bool:
+        """Put a job aside if it is not one for the reserve."""
+        if entry.long:
+            self._long.append(entry)
+        elif self._has_its_share(entry.place.subnet):
+            self._many.append(entry)
+        else:
+            return False
+        return True
+
+    def _has_its_share(self, subnet: str | None) -> bool:
+        here = self._subnets.get(subnet, 0) if subnet is not None else 0
+        return here > 0 and here >= self._unreserved // len(self._subnets)
+
+    def _call_back(self) -> None:
+        """Let those be next who stand aside and for whom there is room now."""
+        room = self._unreserved - self._pooled
+        for _ in range(min(len(self._many), MAX_BATCH)):
+            entry = self._many.popleft()
+            if entry.waiting is None:
+                continue
+            if room <= 0 and self._has_its_share(entry.place.subnet):
+                self._many.append(entry)
+                continue
+            self._queue_of(entry).appendleft(entry)
+            room -= 1
+        while self._long and room > 0:
+            entry = self._long.popleft()
+            if entry.waiting is not None:
+                self._queue_of(entry).appendleft(entry)
+                room -= 1
+
+    def _queue_of(self, entry: Entry) -> deque[Entry]:
+        place = entry.place
+        if not place.pooled:
+            return self._light
+        return self._paced if place.connections else self._free
 
     def _refill(self, now: float) -> None:
-        most = self._most_tokens()
-        self._tokens = min(most, self._tokens + (now - self._filled_at) * self.limits.max_rate)
+        rate = self.limits.max_rate * self.share
+        most = 1.0 + rate * TICK_S * BURST_TICKS
+        self._tokens = min(most, self._tokens + (now - self._filled_at) * rate)
         self._filled_at = now
-
-    def _most_tokens(self) -> float:
-        return 1.0 + self.limits.max_rate * TICK_S * BURST_TICKS
 
     def _next_queue(self) -> deque[Entry] | None:
         """Return the queue whose head was due first and may start.
 
         One token is enough, the rest is debt: who saved up for many connections would lose what overflows meanwhile.
         """
-        for queue in (self._paced, self._free):
-            while queue and queue[0].waiting is None:  # withdrawn
-                queue.popleft()
-        if self._paced and self._tokens < 1.0:
-            return self._free or None
-        if self._paced and self._free:
-            return min(self._paced, self._free, key=lambda queue: queue[0].due)
-        return self._paced or self._free or None
+        first: deque[Entry] | None = None
+        if self._tokens >= 1.0 and self._light:
+            first = self._light
+        if self._pooled < self.limits.concurrency:
+            if self._tokens >= 1.0 and self._paced and (first is None or self._paced[0].due < first[0].due):
+                first = self._paced
+            if self._free and (first is None or self._free[0].due < first[0].due):
+                first = self._free
+        return first
+
+
+def _take_one(counts: dict[str, int], key: str) -> None:
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]

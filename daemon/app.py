@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NoReturn
 
 from checks.blocking import Blocking
+from checks.half_open import HalfOpen
 from checks.model import EXIT_CODES, Json, Status
 from checks.runtime.model import AmbiguousError
 from daemon import heap
@@ -19,6 +20,7 @@ from daemon.changes.watch import ChangeWatch
 from daemon.config.load import Loaded
 from daemon.config.notes import proxy_warnings
 from daemon.config.problems import ConfigError, Problem
+from daemon.config.schema import Config
 from daemon.engine import Engine
 from daemon.history import shown
 from daemon.identity import strict_name
@@ -28,7 +30,7 @@ from daemon.judge import Judge, Surroundings
 from daemon.logwatch import LogWatch
 from daemon.looplag import LoopLag
 from daemon.notify import Notifier
-from daemon.options import Options, load
+from daemon.options import Options, load, load_beside, needs_restart
 from daemon.push.push import Push
 from daemon.report import Reporter
 from daemon.scrapes import Scrapes
@@ -47,11 +49,10 @@ log = logging.getLogger("connector_health.app")
 SETTLED_S = 0.5  # who waits for the first verdicts waits so much longer; 20,000 rows take 11 ms
 STATUS_LINE_S = 5.0  # how often `systemctl status` is told the verdict
 LOAD_S = 60.0  # reading a configuration of 8 MiB takes seconds on a small host; longer means that its disk hangs
-RESTART_ONLY = ("web", "state")  # sections that a running process can't change
 
 
 class App:
-    """One process. Made on the event loop on which it runs; `observe` also hears every result and transition."""
+    """One process, made on its event loop; `observe` hears every result and transition, `here` probes half-open."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class App:
         *,
         observe: Callable[[Iterable[Result], Iterable[Transition]], None] | None = None,
         notifier: Notifier | None = None,
+        here: HalfOpen | None = None,
     ) -> None:
         config = loaded.config
         self._options = options
@@ -72,7 +74,7 @@ class App:
         self._reloading = asyncio.Lock()
         self._settled = asyncio.Event()
         self._store = Store(config.state.path)
-        self._watch = ConnectorWatch(config)
+        self._watch = ConnectorWatch(config, here=here)
         self._wall_clock = wall_clock = self._watch.seats.first.wall_clock
         self._started_at = self._reloaded_at = wall_clock()
         self._reload_ok = True
@@ -107,6 +109,7 @@ class App:
         self._board.ever_up = self._store.ever_up  # one set: what the store reads later counts too
         memory = Memory(self._store.recall, self._store.remember)
         self._engine = engine = Engine(self._config, self._board, self._lag, self._heard, self._watch, memory)
+        engine.on_gone = self._store.note_gone
         change_watch = ChangeWatch(self._watch, self._changes, engine)
         around = Surroundings(
             network=lambda: change_watch.network_facts(self._watch.seats.first),
@@ -122,7 +125,7 @@ class App:
         reporter = Reporter()
         backend = Backend(
             view=self.view,
-            report=lambda view: reporter.report(view, self.engine.runner.enabled),
+            report=lambda view: reporter.steps(view, self.engine.runner.enabled),
             history=self._history,
             reload=self.reload,
             scraped=self._scrapes.note,
@@ -146,8 +149,10 @@ class App:
                         "learning": engine.learn(),
                         "Connector": engine.follow(),
                         "changes": change_watch.run(),
+                        "headroom": engine.headroom.run(),
                         "judge": judge.run(),
                         "push": self._push.run(),
+                        "heap": heap.tend(),
                     }
                     tasks = [group.create_task(_eternal(name, task), name=name) for name, task in roots.items()]
                     self._notifier.ready()
@@ -215,27 +220,26 @@ class App:
         """Load the configuration again; return why that failed, or None. The last good one stays in force."""
         async with self._reloading:
             try:
-                loaded = await self._blocking.call(lambda: load(self._options), LOAD_S)
+                loaded = await self._blocking.call(lambda: load_beside(self._options), LOAD_S)
                 self._name = strict_name(loaded.config, loaded.file, self._watch.environment)
             except (ConfigError, TimeoutError) as error:
                 why = str(error) or f"reading it took longer than {LOAD_S:g} s"
                 self._reload_ok = False
                 log.error("configuration not reloaded, the last good one stays: %s", why)  # noqa: TRY400 - no fault of ours
                 return why
-            before = self.engine.config
-            for section in RESTART_ONLY:
-                if getattr(before, section) != getattr(loaded.config, section):
-                    log.warning("%s: has changed, which takes effect only after a restart", section)
+            for section in needs_restart(self.engine.config, loaded.config):
+                log.warning("%s: has changed, which takes effect only after a restart", section)
             self._tell(loaded)
-            self.engine.load(loaded.config)
-            heap.settle()
-            self._push.load(loaded.config.alerting)
-            if self._judge is not None:
-                self._judge.load(loaded.config.alerting)
+            heap.keep(await self.engine.reload(loaded.config, lambda: self._load_alerting(loaded.config)))
             self._changes.note(ChangeKind.CONFIG, "the configuration was loaded again")
             self._reload_ok, self._reloaded_at = True, self._wall_clock()
             log.info("configuration reloaded")
             return None
+
+    def _load_alerting(self, config: Config) -> None:
+        self._push.load(config.alerting)
+        if self._judge is not None:
+            self._judge.load(config.alerting)
 
     def _heard(self, results: Iterable[Result], transitions: Iterable[Transition]) -> None:
         for result in results:
@@ -281,7 +285,7 @@ class App:
 
     async def _status_line(self) -> None:
         while True:
-            counts = self.engine.verdicts()
+            counts = self._board.statuses
             words = [f"{counts[status]} {status}" for status in Status if counts.get(status)]
             self._notifier.status(", ".join(words) or "starting")
             await asyncio.sleep(STATUS_LINE_S)

@@ -1,56 +1,19 @@
 """The one place that holds what is known now: metrics, page, API and alerts are views of it."""
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from checks.model import CheckName, Outcome, Reason, Status
-from checks.registry import CHECKS
+from daemon.counters import Counters, declared_reasons
 from daemon.jobs import Job, Result
+from daemon.pace import pace_s
+from daemon.plan import PlanChange, change_between
+from daemon.slices import Steps, at_once, batches
 from daemon.state import Policy, State, TargetState, Transition, advance
 
-BUCKETS_S = (0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0)
 STALE_AFTER_INTERVALS = 3  # a verdict older than this is no longer shown: nobody knows any more
+_COUNTED_AS = {State.UNKNOWN: "unknown", State.SUPPRESSED: "unknown"}
 TIMED_CHECKS = (CheckName.DNS, CheckName.TCP)  # the rows whose time counts towards the SLO of a Resource
-
-
-@dataclass(slots=True)
-class Histogram:
-    """Counts per upper bound (not cumulative; the last one is +Inf), and the sum of what was observed."""
-
-    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
-    total: float = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count one value, in seconds."""
-        self.counts[bisect_left(BUCKETS_S, value)] += 1
-        self.total += value
-
-
-@dataclass(slots=True)
-class Counters:
-    """What only ever grows, since this process started.
-
-    - `conclusive`, `failures` and `inconclusive` count rows: a run that looks at two nameservers counts two, so that
-      failures never exceed the conclusive. Each of them is present, at 0, from the moment its check has a job.
-    - `duration` has one observation for each run of a job, not one for each of its rows (they were looked at together),
-      and none for a run of which all was skipped: nothing was done, and 0 s would only flatter the distribution.
-    - `last_run` is the Unix time at which the last run of the check began, skipped or not.
-    - `target_seconds` by ok, failing, unknown: see `Board.record`.
-    """
-
-    conclusive: dict[CheckName, int] = field(default_factory=dict)
-    failures: dict[tuple[CheckName, Reason], int] = field(default_factory=dict)
-    inconclusive: dict[tuple[CheckName, Reason], int] = field(default_factory=dict)
-    duration: dict[CheckName, Histogram] = field(default_factory=dict)
-    last_run: dict[CheckName, float] = field(default_factory=dict)
-    target_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("ok", "failing", "unknown"), 0.0))
-
-
-def declared_reasons(check: CheckName) -> frozenset[Reason]:
-    """Return every reason with which a check can be critical; this imports its module."""
-    found = CHECKS.get(check)
-    return found.reasons if found else frozenset()
 
 
 class Board:
@@ -76,6 +39,8 @@ class Board:
         self.rows: dict[str, TargetState] = {}
         self.ever_up: set[str] = set()
         self.version = 0
+        self.statuses: dict[Status, int] = {}
+        self.pending = 0
         self._clock = clock or wall_clock
         self._reasons = reasons
         self._seen: dict[str, float] = {}  # when each row was last recorded, on `clock`
@@ -87,19 +52,40 @@ class Board:
         A job that was probed and no longer is (or the other way round) starts afresh: what was held of it says nothing
         about what it is now, and a failure that is no longer looked at must not stay.
         """
-        before, self.jobs = self.jobs, {job.id: job for job in jobs}
-        for row in list(self.rows.values()):
-            job, old = self.jobs.get(row.result.job), before.get(row.result.job)
-            if job is None or old is None or (job.fixed is None) is not (old.fixed is None):
-                self._forget(row.id)
-            elif job.resources != row.result.resources:
-                self.rows[row.id] = replace(row, result=replace(row.result, resources=job.resources))
-        self._several = {job_id: ids for job_id, ids in self._several.items() if job_id in self.jobs}
-        for check in dict.fromkeys(job.check for job in self.jobs.values() if job.fixed is None):
-            self._begin_counters(check)
-        for job in self.jobs.values():
-            if job.fixed is not None:
-                self._record_fixed(job, job.fixed)
+        after = {job.id: job for job in jobs}
+        change = at_once(change_between(self.jobs, after))
+        at_once(self.take_out(change))
+        self.jobs = after
+        at_once(self.put_in(change))
+
+    def take_out(self, change: PlanChange) -> Steps[None]:
+        """Let all vanish, in steps, that is held of the jobs that a change of the plan removes; then set `jobs`."""
+        for batch in batches(change.removed):
+            for job in batch:
+                for row in self.rows_of(job.id):
+                    self._forget(row.id)
+                self._several.pop(job.id, None)
+            yield
+
+    def put_in(self, change: PlanChange) -> Steps[None]:
+        """Take up, in steps, the jobs that a change of the plan adds or changes; `jobs` are the new ones already."""
+        for changed in batches(change.changed):
+            for old, job in changed:
+                for row in self.rows_of(job.id):
+                    if (job.fixed is None) is not (old.fixed is None):
+                        self._forget(row.id)
+                    elif job.resources != row.result.resources:
+                        self.rows[row.id] = replace(row, result=replace(row.result, resources=job.resources))
+            yield
+        begun: set[CheckName] = set()
+        for fresh in batches((*change.added, *(job for _, job in change.changed))):
+            for job in fresh:
+                if job.fixed is not None:
+                    self._record_fixed(job, job.fixed)
+                elif job.check not in begun:
+                    begun.add(job.check)
+                    self.counters.begin(job.check, self._reasons(job.check))
+            yield
 
     def record(self, results: Iterable[Result]) -> list[Transition]:
         """Take the results of one run into account; return the rows whose state changed.
@@ -113,6 +99,9 @@ class Board:
         was held in between: `failing` when failing or recovering, `ok` when ok or pending, `unknown` when unknown or
         suppressed. Rows that are never probed are not counted.
         """
+        results = tuple(results)
+        if len(results) == 1 and results[0].id == results[0].job and results[0].job not in self._several:
+            return self._record_only(results[0])
         by_job: dict[str, list[Result]] = {}
         for result in results:
             if result.job in self.jobs:
@@ -120,13 +109,21 @@ class Board:
         transitions: list[Transition] = []
         for job_id, run in by_job.items():
             rows = self._complete(job_id, run)
-            self._count_run(rows)
+            self.counters.count(rows)
             for result in rows:
-                self._count_time(result, self.jobs[job_id].interval_s)
-                transition = self._advance(result)
+                transition = self._take(result, self.jobs[job_id])
                 if transition:
                     transitions.append(transition)
         return transitions
+
+    def _record_only(self, result: Result) -> list[Transition]:
+        """Record a run that reports the one row that its job always had: nearly all of them."""
+        job = self.jobs.get(result.job)
+        if job is None:
+            return []
+        self.counters.count((result,))
+        transition = self._take(result, job)
+        return [] if transition is None else [transition]
 
     def present(self, row: TargetState) -> bool:
         """Tell whether this row's verdict may be shown as a gauge: it was conclusive, within 3 intervals."""
@@ -134,7 +131,24 @@ class Board:
         if job is None or not row.result.outcome.status.conclusive:
             return False
         age = self._clock() - self._seen.get(row.id, float("-inf"))
-        return job.fixed is not None or age <= STALE_AFTER_INTERVALS * job.interval_s
+        return job.fixed is not None or age <= STALE_AFTER_INTERVALS * self._pace_s(job, row)
+
+    def vouch(self, row_ids: Iterable[str]) -> list[Transition]:
+        """Take pending failures as seen once more, because others like them were; return the rows that changed.
+
+        What was observed of them stays as it is, and no run is counted.
+        """
+        transitions: list[Transition] = []
+        for row_id in row_ids:
+            row = self.rows.get(row_id)
+            if row is not None and row.state is State.PENDING:
+                self._census(row, -1)
+                self.rows[row_id], transition = advance(row, row.result, self.policy)
+                self._census(self.rows[row_id], 1)
+                if transition is not None:
+                    transitions.append(transition)
+        self.version += bool(transitions)
+        return transitions
 
     def rows_of(self, job_id: str) -> tuple[TargetState, ...]:
         """Return the rows that the last run of a job reported; none before its first."""
@@ -148,11 +162,12 @@ class Board:
     def _record_fixed(self, job: Job, outcome: Outcome) -> None:
         held = self.rows.get(job.id)
         if held is None or held.result.outcome != outcome:  # the same again is not a second look
-            self._advance(
+            self._take(
                 Result(
                     id=job.id, job=job.id, check=job.check, target=job.target, outcome=outcome,
                     started_at=self.wall_clock(), duration_s=0.0, resources=job.resources,
-                )
+                ),
+                job,
             )  # fmt: skip
 
     def _complete(self, job_id: str, run: list[Result]) -> list[Result]:
@@ -179,57 +194,51 @@ class Board:
         return run
 
     def _forget(self, row_id: str) -> None:
-        self.rows.pop(row_id, None)
+        row = self.rows.pop(row_id, None)
+        if row is not None:
+            self._census(row, -1)
         self._seen.pop(row_id, None)
         self.version += 1
 
-    def _advance(self, result: Result) -> Transition | None:
-        held = self.rows.get(result.id)
+    def _census(self, row: TargetState, by: int) -> None:
+        """Count a row in or out: who asks how many are well must not have to look at 30,000."""
+        if row.result.second:
+            return
+        status = row.result.outcome.status
+        self.statuses[status] = self.statuses.get(status, 0) + by
+        self.pending += by * (row.state is State.PENDING)
+
+    def _take(self, result: Result, job: Job) -> Transition | None:
+        """Take one row's result into account."""
+        row_id, now = result.id, self._clock()
+        held = self.rows.get(row_id)
+        if held is not None:
+            self._count_time(held, result, job, now - self._seen[row_id])
         state, transition = advance(held, result, self.policy)
-        self.rows[result.id] = state
+        self.rows[row_id] = state
         if transition is not None or held is None or not _fine(held) or not _fine(state):
             self.version += 1
-        self._seen[result.id] = self._clock()
-        if result.accepted and not result.second:
-            self.ever_up.add(result.id)
+            if held is not None:
+                self._census(held, -1)
+            self._census(state, 1)
+        self._seen[row_id] = now
+        if row_id not in self.ever_up and result.accepted and not result.second:
+            self.ever_up.add(row_id)
         return transition
 
-    def _begin_counters(self, check: CheckName) -> None:
-        if check in self.counters.conclusive:
-            return
-        self.counters.conclusive[check] = 0
-        self.counters.duration[check] = Histogram()
-        for reason in self._reasons(check):
-            self.counters.failures.setdefault((check, reason), 0)
+    def _pace_s(self, job: Job, row: TargetState) -> float:
+        return pace_s(job, row, self.wall_clock()) if row.failing else job.interval_s
 
-    def _count_run(self, run: list[Result]) -> None:
-        counters, check = self.counters, run[0].check
-        run = [result for result in run if not result.second]
-        for result in run:
-            status, reason = result.outcome.status, result.outcome.reason
-            if status.conclusive:
-                counters.conclusive[check] = counters.conclusive.get(check, 0) + 1
-            if reason is None or status is Status.WARNING:
-                continue
-            kind = counters.failures if status is Status.CRITICAL else counters.inconclusive
-            kind[check, reason] = kind.get((check, reason), 0) + 1
-        counters.last_run[check] = max(result.started_at for result in run)
-        if any(result.outcome.status is not Status.SKIPPED for result in run):
-            histogram = counters.duration.setdefault(check, Histogram())
-            histogram.observe(max(result.duration_s for result in run))
-
-    def _count_time(self, result: Result, interval_s: float) -> None:
-        held = self.rows.get(result.id)
-        if held is None or result.check not in TIMED_CHECKS or not result.resources or result.second:
+    def _count_time(self, held: TargetState, result: Result, job: Job, elapsed: float) -> None:
+        """Count the seconds since a row was last looked at towards what was held of it in between."""
+        if job.fixed is not None or result.check not in TIMED_CHECKS or not result.resources or result.second:
             return
         # Never probed: nothing was ever learned, and what it says is that nothing will be.
         if held.judged is None and held.result.outcome.reason in (Reason.NOT_PROBEABLE, Reason.NOT_ALLOWED):
             return
-        elapsed = self._clock() - self._seen[result.id]
-        state = "failing" if held.failing else "ok"
-        if held.state in (State.UNKNOWN, State.SUPPRESSED):
-            state = "unknown"
-        self.counters.target_seconds[state] += min(max(elapsed, 0.0), STALE_AFTER_INTERVALS * interval_s)
+        state = _COUNTED_AS.get(held.state, "failing" if held.failing else "ok")
+        most = STALE_AFTER_INTERVALS * self._pace_s(job, held)
+        self.counters.target_seconds[state] += min(max(elapsed, 0.0), most)
 
 
 def _fine(row: TargetState) -> bool:

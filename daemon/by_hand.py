@@ -9,7 +9,9 @@ import re
 from checks.model import Outcome, Rows
 from checks.net.seat import Seat
 
-_COMMANDS = re.compile(r"(?<=[:;] )(?=nc -|dig @|openssl s_client |ip -|ip route )|(?<=`)(?=nc -|nft |ip )")
+_COMMANDS = re.compile(
+    r"(?<=[:;] )(?=nc -|nmap -|dig @|openssl s_client |ip -|ip route )|(?<=`)(?=nc -|nmap -|nft |ip )"
+)
 """Where a command begins that asks an address. One that asks a name is left alone: its name would be looked up by this
 host's resolver, of which the Connector's network may know nothing."""
 

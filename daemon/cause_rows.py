@@ -1,6 +1,6 @@
 """Causes beside the rows that they explain: who reads a cause need not read each of its rows as well."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from types import MappingProxyType
@@ -9,6 +9,7 @@ from checks.model import Status
 from daemon.causes import Domain
 from daemon.document import CauseFound, Row
 from daemon.row_looks import is_second
+from daemon.slices import Steps, at_once, batches
 from daemon.words import count, some
 
 _PLACE = itemgetter(0)
@@ -77,26 +78,53 @@ NO_CAUSES = Causes()
 
 def put_together(causes: Iterable[CauseFound], rows: Iterable[Row]) -> Causes:
     """Put causes to the rows of the same document; a row that two explain is told with the first."""
-    causes = list(causes)
+    return at_once(together_steps(list(causes), list(rows)))
+
+
+def together_steps(causes: Sequence[CauseFound], rows: Sequence[Row]) -> Steps[Causes]:
+    """Do the same in steps."""
     if not causes:
         return NO_CAUSES
-    known = {row["id"]: (place, row) for place, row in enumerate(rows) if not is_second(row)}
+    known: dict[str, tuple[int, Row]] = {}
+    for placed in batches(list(enumerate(rows))):
+        known.update((row["id"], (place, row)) for place, row in placed if not is_second(row))
+        yield
     told: list[Told] = []
     by: dict[str, Told] = {}
-    for cause in causes:
-        if repeats_a_row(cause):
-            continue
-        placed = [known[row_id] for row_id in set(cause["explains"]) if row_id in known and row_id not in by]
-        mine = [row for _, row in sorted(placed, key=_PLACE)]
-        names = tuple(dict.fromkeys(name for row in mine for name in row["resources"]))
-        one = Told(cause, tuple(mine), names)
-        told.append(one)
-        by.update((row["id"], one) for row in mine)
-    shown = frozenset(row_id for one in told for row_id in one.cause["evidence"] if row_id not in by)
-    if any(cause["code"] in _CUTS_OFF and cause["fault_domain"] == Domain.HOST for cause in causes):
-        shown |= {row["id"] for _, row in known.values() if row["status"] == Status.UNKNOWN and row["check"] in _FAR}
-    alone = {row_id: cause for cause in causes if repeats_a_row(cause) for row_id in cause["evidence"]}
-    return Causes(tuple(told), by, shown, alone)
+    alone: dict[str, CauseFound] = {}
+    cut_off = False
+    for together in batches(causes):
+        for cause in together:
+            cut_off = cut_off or (cause["code"] in _CUTS_OFF and cause["fault_domain"] == Domain.HOST)
+            if repeats_a_row(cause):
+                alone.update((row_id, cause) for row_id in cause["evidence"])
+                continue
+            one = yield from _told(cause, known, by)
+            told.append(one)
+            for mine in batches(one.rows):
+                by.update((row["id"], one) for row in mine)
+                yield
+        yield
+    shown = {row_id for one in told for row_id in one.cause["evidence"] if row_id not in by}
+    if cut_off:
+        for batch in batches(rows):
+            unknown = (row for row in batch if row["status"] == Status.UNKNOWN and row["check"] in _FAR)
+            shown.update(row["id"] for row in unknown if not is_second(row))
+            yield
+    return Causes(tuple(told), by, frozenset(shown), alone)
+
+
+def _told(cause: CauseFound, known: Mapping[str, tuple[int, Row]], by: Mapping[str, Told]) -> Steps[Told]:
+    placed: list[tuple[int, Row]] = []
+    for ids in batches(list(dict.fromkeys(cause["explains"]))):
+        placed += [known[row_id] for row_id in ids if row_id in known and row_id not in by]
+        yield
+    mine = [row for _, row in sorted(placed, key=_PLACE)]
+    names: dict[str, None] = {}
+    for batch in batches(mine):
+        names.update((name, None) for row in batch for name in row["resources"])
+        yield
+    return Told(cause, tuple(mine), tuple(names))
 
 
 def repeats_a_row(cause: CauseFound) -> bool:

@@ -4,38 +4,37 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import NoReturn
 from zlib import crc32
 
 from checks.model import CheckName, Status
+from checks.net.seat import Flight
 from daemon.board import Board
+from daemon.changeover import let_go, prepare, take_up
 from daemon.changes.network import NO_DIFFERENCE, Difference
 from daemon.config.schema import Config, Schedule
+from daemon.entry import Ended
+from daemon.glimpse import Glimpse
+from daemon.headroom import Headroom
 from daemon.insight import Insight, Memory
 from daemon.jobs import Job, Result
 from daemon.known import CONNECTOR_ROW, Known
 from daemon.limits import concurrency, raise_fd_limit
 from daemon.looplag import LoopLag
-from daemon.plan import Plan
+from daemon.pace import pace_s
+from daemon.plan import NO_PLAN
 from daemon.rechecks import Rechecks
 from daemon.runner import STARVED_LAG_S, Runner
 from daemon.scheduler import Limits, RunKind, Scheduler
-from daemon.state import Policy, State, Transition
-from daemon.targets import enabled_checks, make_plan
+from daemon.slices import Steps, at_once, in_slices
+from daemon.state import Policy, Transition
 from daemon.vantage.orphan import Orphans
 from daemon.vantage.watch import ConnectorWatch
 
 log = logging.getLogger("connector_health.engine")
 
-_UNHURRIED = frozenset(
-    {CheckName.CLOCK, CheckName.PROVIDER}
-)  # never asked again at once, and after a reload no sooner than usual: public servers
-_LASTING = frozenset({CheckName.CLOCK})  # what it remembers is of this host and of its servers' wishes, not of the spec
 LEARN_S = 1.0  # how often what users met is settled; no probe waits for it
-PLAN_REST = (
-    50  # times what it took, until what was learned is planned again: 10,000 Resources take a second of the loop
-)
+PLAN_REST = 50  # times what it took, until what was learned is planned again: 10,000 Resources take 0.2 s, in slices
 Observer = Callable[[Iterable[Result], Iterable[Transition]], None]
 
 
@@ -62,13 +61,17 @@ class Engine:
         self._clock = asyncio.get_running_loop().time
         self._orphans = Orphans()
         self.config = config
-        self.plan = Plan(jobs=(), resources=(), rows_of={})
+        self.plan = NO_PLAN
+        self._loading = asyncio.Lock()
+        self.on_gone: Callable[[Iterable[str]], None] = lambda _: None  # hears the ids of rows that no job has any more
         self.ready = False
         self._lag = lag
         self._observe = observe
         self._fd_limit = raise_fd_limit()
         self._runs: dict[str, int] = {}
         self._asked: frozenset[CheckName] = frozenset()
+        self.scheduler = Scheduler(self._run, self._limits(config.schedule), begin=self._begin, pace=self._pace)
+        self.headroom = Headroom(self.scheduler.throttle)
         known = Known(
             latest=self._latest,
             rows=self._rows,
@@ -77,40 +80,70 @@ class Engine:
             log=self.insight.log,
             connector=self.watch,
             connector_seat=lambda: self.watch.connector_seat,
+            refusal=self.headroom.refusal,
         )
         self.runner = Runner(self.watch.seats, frozenset(), known, lag.between)
-        self.scheduler = Scheduler(self._run, self._limits(config.schedule))
-        self.rechecks = Rechecks(self.scheduler, board, self._clock)
+        self.rechecks = Rechecks(self.scheduler, board, self._clock, self._vouch)
         self.load(config)
 
     def load(self, config: Config) -> None:
-        """Put a configuration in force: jobs that are the same go on undisturbed."""
-        enabled = enabled_checks(config)
-        self.insight.learning.load(config)
-        self._learned = self.insight.learning.version
-        plan = make_plan(config, enabled, self.insight.learned)
-        before = {job.id: job for job in self.plan.jobs}
-        after = {job.id: job for job in plan.jobs}
-        for job_id, job in before.items():
-            changed = job_id not in after or after[job_id].spec != job.spec
-            if changed and not (job_id in after and job.check in _LASTING):
-                self.runner.forget(job_id)
-                self._runs.pop(job_id, None)
+        """Put a configuration in force at once: jobs that are the same go on undisturbed."""
+        at_once(self._load(config, lambda: None))
+
+    async def reload(self, config: Config, in_force: Callable[[], None] = lambda: None) -> int:
+        """Put a configuration in force while the loop goes on; return how many jobs are new, or not what they were.
+
+        `in_force` is called in the moment when it is.
+        """
+        async with self._loading:
+            steps = self._load(config, in_force)
+            try:
+                return await in_slices(steps)
+            except asyncio.CancelledError:
+                at_once(steps)  # whoever asked has gone, but half a plan would leave targets unasked
+                raise
+
+    def _load(self, config: Config, in_force: Callable[[], None]) -> Steps[int]:
+        """Make the plan beside the one in force, let go of what is gone, change over in one step, take up what is new.
+
+        A job without a row, or one that waits for its first slot, is nothing special: just so the daemon starts.
+        """
+        before, learning = self.config, self.insight.learning
+        after = yield from prepare(config, before=before, plan=self.plan, learning=learning, half_open=self._half_open)
+        config, plan, change, self._learned = after.config, after.plan, after.change, after.learned
+        yield from let_go(self.scheduler, change, self._drop)
+        yield from self.board.take_out(change)
+        self.config, self.plan, self.board.jobs = config, plan, plan.by_id
         self.watch.reconfigure(config)
         self.runner.take(self.watch.seats)
-        self.runner.enabled = enabled
-        if config.connector != self.config.connector:
+        self.runner.enabled = after.enabled
+        if config.connector != before.connector:
             self.scheduler.confirm(CONNECTOR_ROW, 0.0)
-        self.config, self.plan = config, plan
-        self.insight.truth.load(config, plan)
-        self._asked = frozenset(job.check for job in plan.jobs if job.fixed is None)
-        confirm = config.schedule.confirm
+        limits, confirm = self._limits(config.schedule), config.schedule.confirm
+        self.scheduler.change((), (), limits)
+        self.rechecks.load(plan, config.schedule)
         self.board.policy = Policy(failures=confirm.failures, successes=confirm.successes)
-        self.board.load(plan.jobs)
-        jobs = [replace(job, confirmable=False) if job.check in _UNHURRIED else job for job in plan.jobs]
-        self.scheduler.update(jobs, self._limits(config.schedule))
-        self.rechecks.load(jobs, config.schedule)
+        self._asked = after.asked
+        in_force()
+        yield from self.insight.truth.take(config, plan, change)
+        yield from self.board.put_in(change)
+        yield from take_up(self.scheduler, change, limits, self._forget)
         self._latch()
+        return len(change.added) + len(change.changed)
+
+    def _drop(self, job_id: str) -> None:
+        self.on_gone([row.id for row in self.board.rows_of(job_id)])
+        self._forget(job_id)
+
+    def _forget(self, job_id: str) -> None:
+        self.runner.forget(job_id)
+        self._runs.pop(job_id, None)
+
+    @property
+    def _half_open(self) -> bool:
+        """Tell whether ports can be probed half-open from where we stand."""
+        way = self.watch.seats.of(CheckName.TCP).half_open
+        return way is not None and way.available
 
     @property
     def orphaned(self) -> bool:
@@ -120,14 +153,15 @@ class Engine:
     @property
     def starved(self) -> bool:
         """Tell whether this process is kept from working in time: its verdicts about time are not to be trusted."""
-        return self._lag.largest() > STARVED_LAG_S
+        return self.headroom.starved or self._lag.largest() > STARVED_LAG_S
 
     @property
     def settled(self) -> bool:
         """Tell whether each job has reported and no verdict waits for its confirmation."""
-        rows = [row for row in self.board.rows.values() if not row.result.second]
-        reported = {row.result.job for row in rows}
-        return len(reported) == len(self.plan.jobs) and not any(row.state is State.PENDING for row in rows)
+        if self.board.pending:
+            return False
+        reported = {row.result.job for row in self.board.rows.values()}
+        return len(reported) == len(self.plan.jobs)
 
     async def look_around(self) -> None:
         """Before all others: where the Connector stands, and whether that place has a network at all.
@@ -139,18 +173,51 @@ class Engine:
                 if job.check is check:
                     await self._run(job, RunKind.SCHEDULED)
 
-    async def _run(self, job: Job, kind: RunKind) -> None:
+    def _vouch(self, row_ids: Iterable[str]) -> list[Transition]:
+        """Take failures as confirmed by others of their kind."""
+        transitions = self.board.vouch(row_ids)
+        self._observe((), transitions)
+        return transitions
+
+    def _pace(self, job: Job) -> float:
+        return pace_s(job, self.board.rows.get(job.id), self.board.wall_clock())
+
+    def _begin(self, job: Job, kind: RunKind, ended: Ended) -> Flight | None:
+        """Begin a run that needs no task, if that may be; see `Scheduler`."""
+        if job.check is not CheckName.TCP:
+            return None
+        flight = self.runner.begin(Glimpse(job, kind, ended, self._landed))
+        if flight is not None:
+            self.rechecks.began(job.id)
+        return flight
+
+    def _landed(self, seen: Glimpse) -> None:
+        result = self.runner.judged(seen)
+        if result is None:
+            seen.ended(self._run(seen.job, seen.kind, seen))
+            return
+        try:
+            self._record(seen.job, (result,))
+        finally:
+            seen.ended(None)
+
+    async def _run(self, job: Job, kind: RunKind, seen: Glimpse | None = None) -> None:
         confirming = kind is RunKind.CONFIRM
-        self.rechecks.began(job.id)
-        results = await self.runner.run(job, thorough=confirming or self._thorough(job), confirming=confirming)
-        results = self._orphans.judged(results, shared=self.watch.shared)
+        if seen is None:
+            self.rechecks.began(job.id)
+        thorough = confirming or self._thorough(job)
+        results = await self.runner.run(job, thorough=thorough, confirming=confirming, seen=seen)
+        self._record(job, self._orphans.judged(results, shared=self.watch.shared))
+
+    def _record(self, job: Job, results: tuple[Result, ...]) -> None:
         transitions = self.board.record(results)
-        self.insight.note_results(results)
+        self.insight.note_results(results, self._pace(job) if results[0].outcome.status is Status.CRITICAL else None)
         self._observe(results, transitions)
         if job.check is CheckName.CONNECTOR:
             self._connector_was_seen()
         self.rechecks.ended(job, results, transitions)
-        self._latch()
+        if not self.ready:
+            self._latch()
 
     async def learn(self) -> NoReturn:
         """Settle what users met against what was predicted, and probe what was learned; until cancelled."""
@@ -159,8 +226,10 @@ class Engine:
             await asyncio.sleep(LEARN_S)
             self.insight.tick()
             began = self._clock()
-            if self.insight.learning.version != self._learned and began >= rested_at:
-                self.load(self.config)
+            made_for = self.plan.made_for
+            other = made_for is not None and made_for.half_open is not self._half_open
+            if (other or self.insight.learning.version != self._learned) and began >= rested_at:
+                await self.reload(self.config)
                 rested_at = began + (PLAN_REST + 1) * (self._clock() - began)
 
     async def follow(self) -> NoReturn:
@@ -176,6 +245,9 @@ class Engine:
 
     def network_changed(self, difference: Difference = NO_DIFFERENCE, *, outward: bool = True) -> None:
         """Links, addresses or routes changed: ask at once what that may break, or mend."""
+        for seat in self.watch.seats.all:
+            if seat.half_open is not None:
+                seat.half_open.network_changed()
         self.rechecks.network_changed(difference, outward=outward)
 
     def nameservers_changed(self) -> None:
@@ -226,10 +298,3 @@ class Engine:
             per_host=schedule.per_host,
             max_rate=schedule.max_rate,
         )
-
-    def verdicts(self) -> dict[Status, int]:
-        """Count the rows by the status of their last result."""
-        counts: dict[Status, int] = {}
-        for row in (row for row in self.board.rows.values() if not row.result.second):
-            counts[row.result.outcome.status] = counts.get(row.result.outcome.status, 0) + 1
-        return counts

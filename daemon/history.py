@@ -6,9 +6,9 @@ short, so nothing that matters is averaged away.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from checks.model import Event, Json, Reason, Status
+from checks.model import Event, Json, Outcome, Reason, Status
 from daemon.jobs import Result
 from daemon.moments import rfc3339
 
@@ -22,7 +22,8 @@ SAVE_GOOD_S = 3600.0
 class Spell:
     """Runs in a row of one row that ended alike (status, reason, event). Times: Unix seconds, of the start of a run.
 
-    `summary` and `last_s` are the last run's, `most_s` is the longest of all; both are seconds a run took.
+    `told` (which has its summary) and `last_s` are the last run's, `most_s` is the longest of all; both are seconds
+    that a run took.
     """
 
     id: str
@@ -34,7 +35,13 @@ class Spell:
     runs: int
     last_s: float
     most_s: float
-    summary: str
+    told: Outcome | str
+    saved_at: float = field(default=0.0, compare=False)  # the end with which it was last handed over to be written
+
+    @property
+    def summary(self) -> str:
+        """What the last run observed, in one line."""
+        return self.told if isinstance(self.told, str) else self.told.summary
 
     @property
     def good(self) -> bool:
@@ -48,18 +55,18 @@ class Unsaved:
     def __init__(self) -> None:
         self.dropped = 0
         self._now: dict[str, Spell] = {}  # the spell each row is in
-        self._saved_at: dict[str, float] = {}
         self._dirty: dict[tuple[str, float], Spell] = {}
 
     def note(self, result: Result) -> None:
         """Take a result into account."""
         outcome, at = result.outcome, result.started_at
         spell = self._now.get(result.id)
-        if spell and (spell.status, spell.reason, spell.event) == (outcome.status, outcome.reason, outcome.event):
-            spell.ended, spell.runs, spell.summary = at, spell.runs + 1, outcome.summary
+        same = spell is not None and spell.status is outcome.status and spell.reason is outcome.reason
+        if spell and same and spell.event is outcome.event:
+            spell.ended, spell.runs, spell.told = at, spell.runs + 1, outcome
             spell.last_s, spell.most_s = result.duration_s, max(spell.most_s, result.duration_s)
             # `abs`: a clock set back must not stop the saving.
-            if abs(at - self._saved_at[result.id]) >= (SAVE_GOOD_S if spell.good else SAVE_BAD_S):
+            if abs(at - spell.saved_at) >= (SAVE_GOOD_S if spell.good else SAVE_BAD_S):
                 self._mark(spell)
             return
         if spell:
@@ -68,10 +75,9 @@ class Unsaved:
         elif len(self._now) >= MAX_ROWS:
             oldest = next(iter(self._now))
             self._mark(self._now.pop(oldest))
-            del self._saved_at[oldest]
         spell = self._now[result.id] = Spell(
             id=result.id, status=outcome.status, reason=outcome.reason, event=outcome.event, began=at, ended=at,
-            runs=1, last_s=result.duration_s, most_s=result.duration_s, summary=outcome.summary,
+            runs=1, last_s=result.duration_s, most_s=result.duration_s, told=outcome,
         )  # fmt: skip
         self._mark(spell)
 
@@ -85,6 +91,12 @@ class Unsaved:
         since, self._dirty = self._dirty, {(s.id, s.began): s for s in spells}
         self._dirty.update(since)
         self._bound()
+
+    def end(self, row_id: str) -> None:
+        """Let the spell of a row that is gone be its last: it is written, and not held any longer."""
+        spell = self._now.pop(row_id, None)
+        if spell is not None:
+            self._mark(spell)
 
     def mark_all(self) -> None:
         """Have the spells that go on written as far as they got: the daemon stops."""
@@ -100,7 +112,7 @@ class Unsaved:
         return list(found.values())
 
     def _mark(self, spell: Spell) -> None:
-        self._saved_at[spell.id] = spell.ended
+        spell.saved_at = spell.ended
         self._dirty[spell.id, spell.began] = spell
         self._bound()
 

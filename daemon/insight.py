@@ -91,9 +91,11 @@ class Insight:
             self.book.process_started(min(sighting.started_at, self._wall_clock()))
             self._process = process
 
-    def note_results(self, results: Iterable[Result]) -> None:
-        """Note what the probes found."""
-        self.truth.note_results(result for result in results if not result.second)
+    def note_results(self, results: Iterable[Result], interval_s: float | None = None) -> None:
+        """Note what the probes found; their rows are asked again in `interval_s` (None: as usual)."""
+        for result in results:
+            if not result.second:
+                self.truth.note_result(result, interval_s)
 
     def user_failed(self, job: Job) -> bool:
         """Tell whether the log lately showed a user failing on the target of a job, in the way that it looks for."""

@@ -18,6 +18,7 @@ from daemon.config.schema import Alerting, Config
 from daemon.diagnosis.diagnostician import Diagnostician
 from daemon.diagnosis.scene import scene_of, severities_of
 from daemon.insight import Memory
+from daemon.slices import in_slices
 from daemon.telling import Teller
 from daemon.view import View
 
@@ -94,7 +95,7 @@ class Judge:
             await asyncio.sleep(0)
         view = replace(self._view(), diagnosis=self.diagnosis)
         # At first in any case: an older past that could not be read at the start must not come back after the next one.
-        if self._book.decide(view) or not self._written:
+        if await in_slices(self._book.decide_steps(view)) or not self._written:
             self._written = True
             self._around.memory.remember(KEPT_AS, self._book.dump())
             with contextlib.suppress(TimeoutError):

@@ -40,17 +40,18 @@ class Learnable:
     def __init__(self, config: Config) -> None:
         self._relays = config.relays
         self._probing = config.probing
-        self._written: dict[str, list[Resource]] = {}
+        self._written: dict[str, Resource] = {}  # the first at each address
+        self._shared: dict[str, list[Resource]] = {}  # and the others, where there are such
         self._forbidden: list[_Wide] = []
         self._wide: dict[str, list[_Wide]] = {}
         for resource in config.resources:
-            one = _wide(resource)
             for address in written_addresses(resource):
-                self._written.setdefault(address, []).append(resource)
+                if self._written.setdefault(address, resource) is not resource:
+                    self._shared.setdefault(address, []).append(resource)
             if resource.probe in ("never", "dns"):
-                self._forbidden.append(one)
-            elif one.rank < _WHOLE_ADDRESS or resource.tcp is None:
-                self._wide.setdefault(resource.address, []).append(one)
+                self._forbidden.append(_wide(resource))
+            elif resource.tcp is None or is_wide(resource.address):
+                self._wide.setdefault(resource.address, []).append(_wide(resource))
         self._by_rank = sorted((one for few in self._wide.values() for one in few), key=lambda one: -one.rank)
 
     @property
@@ -67,8 +68,9 @@ class Learnable:
         """
         if not self._permitted(address, ip):
             return None
-        written = self._written.get(address, ())
-        if any(_probes(resource, port) for resource in written):
+        written = self._written.get(address)
+        others = self._shared.get(address, ())
+        if written is not None and any(_probes(resource, port) for resource in (written, *others)):
             return None
         if any(allows(one.resource, port) and one.covers(address) for one in self._forbidden):
             return None
@@ -110,8 +112,12 @@ def canonical(address: str) -> str | None:
 
 def written_addresses(resource: Resource) -> tuple[str, ...]:
     """Return the names and literal addresses that stand in the file for a Resource."""
-    wide = "/" in resource.address or is_pattern(resource.address)
-    return resource.samples if wide else (resource.address,)
+    return resource.samples if is_wide(resource.address) else (resource.address,)
+
+
+def is_wide(address: str) -> bool:
+    """Tell whether an address stands for many: a pattern or a CIDR."""
+    return "/" in address or is_pattern(address)
 
 
 def allows(resource: Resource, port: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from checks.model import CheckName
 from daemon.config.schema import Schedule
+from daemon.entry import is_half_open
 from daemon.jobs import Job
 
 RESERVED_FDS = 64  # for the web server, the store, logs and the interpreter itself
@@ -35,7 +36,8 @@ def concurrency(schedule: Schedule, fd_limit: int, addresses_per_probe: int) -> 
 class Slots:
     """Hands out places to probes of Resources: waits until the pool, the host and the rate have room.
 
-    Connections and questions are paced apart, each at most `max_rate` a second.
+    Connections and questions are paced apart, each at most `max_rate` a second. A half-open look needs no descriptor,
+    and so no place in the pool.
     """
 
     def __init__(self, pool: int, per_host: int, max_rate: float) -> None:
@@ -52,7 +54,8 @@ class Slots:
             yield
             return
         host = self._hosts.setdefault(job.host or job.id, asyncio.Semaphore(self._per_host))
-        async with host, self._pool:
+        pool = contextlib.nullcontext() if is_half_open(job) else self._pool
+        async with host, pool:
             now = asyncio.get_running_loop().time()
             start = max(now, self._next_start.get(job.check, 0.0))
             self._next_start[job.check] = start + self._seconds_each

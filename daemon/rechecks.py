@@ -4,15 +4,17 @@ Only `Scheduler.confirm` asks, so that its limits hold: a port with a policy, th
 never asked at once, and what is coming already is not asked twice.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from checks.model import CheckName, Reason
+from checks.model import CheckName, Reason, Status
 from daemon.board import Board
 from daemon.changes.network import Difference
 from daemon.config.schema import Schedule
+from daemon.crowd import Crowds
 from daemon.jobs import SECOND_SEAT, Job, Result
 from daemon.known import CONNECTOR_ROW, HOST_ROW, OUTWARD_CHECKS, RESOURCE_CHECKS
+from daemon.plan import Plan
 from daemon.reached import Destinations, addresses_of
 from daemon.scheduler import TICK_S, Scheduler
 from daemon.state import State, TargetState, Transition
@@ -47,14 +49,23 @@ _ORDER = (
 
 
 class Rechecks:
-    """Decides what is asked again at once. `clock` is the loop's, in seconds."""
+    """Decides what is asked again at once. `clock` is the loop's, in seconds.
 
-    def __init__(self, scheduler: Scheduler, board: Board, clock: Callable[[], float]) -> None:
+    `vouch(ids)` takes failures as confirmed because of others, and returns the transitions; None: each by itself.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        board: Board,
+        clock: Callable[[], float],
+        vouch: Callable[[Sequence[str]], Iterable[Transition]] | None = None,
+    ) -> None:
         self._scheduler = scheduler
         self._board = board
         self._clock = clock
-        self._jobs: dict[str, Job] = {}
-        self._ports: dict[str, list[str]] = {}  # jobs by the name that they resolve
+        self._jobs: Mapping[str, Job] = {}
+        self._rows_of: Mapping[str, tuple[str, ...]] = {}
         self._confirm_s = 0.0
         self._per_s = AGAIN_PER_S
         self._parent_at: dict[str, float] = {}  # the last look at it, or the one that was asked for
@@ -62,38 +73,49 @@ class Rechecks:
         self._unsettled: set[str] = set()  # their second look comes by itself, and no sooner than that
         self._coming: set[str] = set()  # asked for at our pace, and not begun yet
         self._next_at = float("-inf")
+        self._vouch = vouch
+        self._crowds = Crowds(
+            clock=clock, ask=scheduler.confirm, ask_all=self._ask_all, vouch=self._confirmed, host_of=self._host_of
+        )
 
-    def load(self, jobs: Iterable[Job], schedule: Schedule) -> None:
-        """Put another plan in force: `jobs` as the scheduler has them."""
-        self._jobs = {job.id: job for job in jobs if job.fixed is None}
-        self._ports = {}
-        for job in self._jobs.values():
-            if job.check is CheckName.TCP and job.name is not None:
-                self._ports.setdefault(job.name, []).append(job.id)
-        self._confirm_s = schedule.confirm.interval
+    def load(self, plan: Plan, schedule: Schedule) -> None:
+        """Put another plan in force."""
+        self._jobs, self._rows_of = plan.by_id, plan.rows_of
+        self._confirm_s = self._crowds.confirm_s = schedule.confirm.interval
         self._per_s = min(AGAIN_PER_S, RATE_SHARE * schedule.max_rate)
-        self._again &= self._jobs.keys()
-        self._coming &= self._jobs.keys()
-        self._unsettled &= self._jobs.keys()
+        for kept in (self._again, self._coming, self._unsettled):
+            kept.difference_update(self._gone(kept))
+        self._crowds.forget(self._gone(self._crowds.known()))
+
+    def _gone(self, job_ids: Iterable[str]) -> list[str]:
+        return [job_id for job_id in job_ids if (job := self._jobs.get(job_id)) is None or job.fixed is not None]
 
     def began(self, job_id: str) -> None:
         """A run of a job begins: who asked for one has it."""
         self._again.discard(job_id)
         self._coming.discard(job_id)
+        self._crowds.began(job_id)
 
-    def ended(self, job: Job, results: Iterable[Result], transitions: Iterable[Transition]) -> None:
+    def ended(self, job: Job, results: Collection[Result], transitions: Collection[Transition]) -> None:
         """A run has ended: confirm what it left open; ask the parents of what fell, the dependents of what rose."""
         self.looked_at(job.id)
+        if not transitions and job.id not in self._unsettled and job.id not in self._again and all(map(_well, results)):
+            return  # nearly always
         if any(self._is_unsettled(result.id) for result in results if not result.second):
             self._unsettled.add(job.id)
-            self._scheduler.confirm(job.id, self._confirm_s)
+            if not self._is_of_a_crowd(job, results):
+                self._scheduler.confirm(job.id, self._confirm_s)
         else:
+            if self._crowds.concerns(job.id):
+                self._is_of_a_crowd(job, results)
             self._unsettled.discard(job.id)
             if job.id in self._again:
                 # Something happened while it ran: it began too early to tell, and had to end to be asked again.
                 self._scheduler.confirm(job.id, TICK_S)
         if job.check is not CheckName.CONNECTOR and any(map(_away, results)):
             self._ask_parent(CONNECTOR_ROW)
+        if not transitions:
+            return
         own = [change for change in transitions if not change.id.endswith(SECOND_SEAT)]
         if any(change.after in _FALLEN for change in own):
             for parent in self._parents(job):
@@ -135,6 +157,39 @@ class Rechecks:
         names = {CheckName.DNS}
         self._ask_paced((*self._ill(names | OUTWARD_CHECKS), *(job.id for job in self._of(*names))))
 
+    def _is_of_a_crowd(self, job: Job, results: Iterable[Result]) -> bool:
+        """Tell whether the second look at a failure is left to others who fail for the same reason."""
+        own = next((result for result in results if result.id == job.id), None)
+        row = self._board.rows.get(job.id)
+        if self._vouch is None or job.check not in RESOURCE_CHECKS or own is None or row is None:
+            return False
+        return self._crowds.ended(job, own, pending=row.state is State.PENDING)
+
+    def _confirmed(self, job_ids: Sequence[str]) -> list[str]:
+        """Take failures as confirmed; return those that need more looks than two."""
+        if self._vouch is None:
+            return list(job_ids)
+        for change in self._vouch(job_ids):
+            if change.after is State.FAILING:
+                self._unsettled.discard(change.id)
+        jobs = [self._jobs[job_id] for job_id in job_ids if job_id in self._jobs]
+        for parent in {parent for job in jobs for parent in self._parents(job)}:
+            self._ask_parent(parent)
+        return [job_id for job_id in job_ids if self._is_unsettled(job_id)]
+
+    def _ask_all(self, job_ids: Sequence[str]) -> None:
+        """Ask each of a crowd, at a bounded pace for all who are asked again; none sooner than alone."""
+        now = self._clock()
+        at = max(now, self._next_at)
+        for job_id in job_ids:
+            self._scheduler.confirm(job_id, max(at - now, self._crowds.due_s(job_id)))
+            at += 1.0 / self._per_s
+        self._next_at = at
+
+    def _host_of(self, job_id: str) -> str:
+        job = self._jobs.get(job_id)
+        return job_id if job is None or job.host is None else job.host
+
     def _parents(self, job: Job) -> tuple[str, ...]:
         parents = _PARENTS.get(job.check, ())
         return (RESOLVER_JOB, *parents) if job.check is CheckName.TCP and job.name is not None else parents
@@ -149,7 +204,7 @@ class Rechecks:
     def _ask_dependents(self, job: Job) -> None:
         match job.check:
             case CheckName.DNS if job.name is None:
-                self._ask_paced(row for row in self._ports.get(job.target, ()) if self._is_ill(row))
+                self._ask_paced(row for row in self._ports(job.id) if self._is_ill(row))
             case CheckName.RESOLVER:
                 named = (CheckName.CONTROL_PLANE, CheckName.RELAY, CheckName.DNS)
                 self._ask_paced(self._ill(frozenset(named)))
@@ -174,7 +229,14 @@ class Rechecks:
         self._next_at = at
 
     def _of(self, *checks: CheckName) -> list[Job]:
-        return [job for job in self._jobs.values() if job.check in checks]
+        return [job for job in self._jobs.values() if job.check in checks and job.fixed is None]
+
+    def _ports(self, job_id: str) -> list[str]:
+        """Return the jobs that probe ports of the name which this job looks up."""
+        name = self._jobs.get(job_id)
+        behind = (row for resource in name.resources for row in self._rows_of[resource]) if name is not None else ()
+        ports = [row for row in dict.fromkeys(behind) if name is not None and self._jobs[row].name == name.target]
+        return [row for row in ports if self._jobs[row].fixed is None]
 
     def _ill(self, checks: AbstractSet[CheckName]) -> list[str]:
         """Return the jobs of these checks that fail, or are not asked, in the order in which they are to be asked.
@@ -188,7 +250,7 @@ class Rechecks:
         names = found.get(CheckName.DNS, {})
         ports = found.get(CheckName.TCP, {})
         for name in names:
-            for port in self._ports.get(name.partition(":")[2], ()):
+            for port in self._ports(name):
                 ports.pop(port, None)
         return [job_id for ids in found.values() for job_id in ids]
 
@@ -214,10 +276,16 @@ class Rechecks:
         return row is not None and row.state in _UNSETTLED
 
 
+def _well(result: Result) -> bool:
+    return result.outcome.status is Status.OK
+
+
 def _away(result: Result) -> bool:
     """Tell whether this result found the Connector gone, or just back."""
     outcome = result.outcome
-    return outcome.reason is Reason.NOT_RUNNING or outcome.facts.get("parent") == CONNECTOR_ROW
+    if outcome.reason is Reason.DEPENDENCY_FAILED:
+        return outcome.facts.get("parent") == CONNECTOR_ROW
+    return outcome.reason is Reason.NOT_RUNNING
 
 
 def _healed(change: Transition) -> bool:

@@ -1,23 +1,25 @@
 """The board as one JSON document: what `healthctl check -o json` prints and `/api/v1/status` serves."""
 
+import contextlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 
 from checks.model import CheckName, Status, worst
 from checks.net.text import printable
 from daemon import report_causes, report_observed
 from daemon.alert import NO_ALERTS, Alerts, Delivery
-from daemon.causes import NO_DIAGNOSIS, Cause, Change, Diagnosis
+from daemon.causes import NO_DIAGNOSIS, Change, Diagnosis
 from daemon.document import AlertsDecided, CauseFound, Document, MaintenanceOpen, Row
 from daemon.moments import rfc3339
 from daemon.observed import Observed
-from daemon.report_rows import explained_row, held_row, own_row, seconds, seen_row
-from daemon.row_looks import is_second
+from daemon.report_rows import held_row, own_row, seconds, seen_row, sketched_row
+from daemon.sketch import entire
+from daemon.slices import Steps, at_once, batches, sort_steps
 from daemon.state import TargetState
-from daemon.summary import summarise
+from daemon.summary import kinds_steps, summary_steps
 from daemon.version import __version__
 from daemon.view import NOTHING_OBSERVED, SECOND_SEAT, View
 
@@ -61,57 +63,47 @@ class Head:
 
 
 class Reporter:
-    """Makes the document again and again; rows that have not changed since the last time are not made anew.
+    """Makes the document of a daemon again and again, in steps; of its rows and causes only sketches (see `sketch`).
 
-    At 20,000 rows a document from nothing costs some 300 ms, longer than the event loop may stand still. A row that is
-    explained by another cause than before, or by none now, is the same but for two keys. Causes are kept as well: each
-    of thousands of rows may be its own.
+    Kept is the order of the rows alone: it changes only when rows come or go, and to find it is most of the work.
     """
 
     def __init__(self) -> None:
-        self._made: dict[str, tuple[TargetState, str | None, Row]] = {}
-        self._told: dict[str, tuple[Cause, str, CauseFound]] = {}
+        self._order: list[str] = []
 
-    def report(self, view: View, asked: frozenset[CheckName]) -> Document:
-        """Return the document of a daemon's view."""
-        causes = self._causes(view.diagnosis.causes, view.config.alerting.runbooks)
-        whole = report(view, asked, partial(self._row, view), causes)
-        if len(self._made) > len(view.board.rows):
-            self._made = {row_id: made for row_id, made in self._made.items() if row_id in view.board.rows}
-        return whole
+    def steps(self, view: View, asked: frozenset[CheckName]) -> Steps[Document]:
+        """Return the document of a view: the rows as they are now, whatever is recorded while it is made."""
+        rows = yield from self._ordered(view)
+        head = yield from _head_steps(view, asked)
+        causes: list[CauseFound] = []
+        for batch in batches(view.diagnosis.causes):
+            causes += [report_causes.sketched_cause(cause, view.config.alerting.runbooks) for cause in batch]
+            yield
+        return (yield from _steps(head, rows, partial(sketched_row, view), causes))
 
-    def _causes(self, causes: Iterable[Cause], runbooks: str) -> list[CauseFound]:
-        told: dict[str, tuple[Cause, str, CauseFound]] = {}
-        for cause in causes:
-            made = self._told.get(cause.id)
-            if made is None or made[0] is not cause or made[1] != runbooks:
-                made = (cause, runbooks, report_causes.cause(cause, runbooks))
-            told[cause.id] = made
-        self._told = told
-        return [made[2] for made in told.values()]
-
-    def _row(self, view: View, row: TargetState) -> Row:
-        made, cause = self._made.get(row.id), view.diagnosis.explained.get(row.id)
-        if made is None or made[0] is not row:
-            made = self._made[row.id] = (row, cause, held_row(view, row))
-        elif made[1] != cause:
-            made = self._made[row.id] = (row, cause, explained_row(view, row, made[2]))
-        return made[2]
+    def _ordered(self, view: View) -> Steps[list[TargetState]]:
+        rows, order = view.board.rows, self._order
+        if len(order) == len(rows):
+            with contextlib.suppress(KeyError):
+                return [rows[row_id] for row_id in order]
+        found = yield from _in_order(list(rows.values()))
+        self._order = [row.id for row in found]
+        return found
 
 
-def report(
-    view: View,
-    asked: frozenset[CheckName] | None = None,
-    make: Callable[[TargetState], Row] | None = None,
-    causes: list[CauseFound] | None = None,
-) -> Document:
+def report(view: View, asked: frozenset[CheckName] | None = None) -> Document:
     """Return the document of a view; `asked` are the checks that were asked for, else those that are switched on.
 
-    `make` and `causes`: what was made before, where somebody keeps it. A view without a duration is a daemon's: only
-    there is anything held over time.
+    A view without a duration is a daemon's: only there is anything held over time.
     """
+    head = at_once(_head_steps(view, asked))
+    return document(head, view.board.rows.values(), partial(held_row, view) if head.held else seen_row)
+
+
+def _head_steps(view: View, asked: frozenset[CheckName] | None) -> Steps[Head]:
     engine = view.engine
-    head = Head(
+    windows = yield from report_causes.maintenance_steps(view.config.maintenance, view.plan.resources, view.now)
+    return Head(
         connector=engine.connector,
         remote_network=view.config.connector.remote_network,
         vantage=engine.vantage,
@@ -128,27 +120,34 @@ def report(
         changes=view.changes,
         runbooks=view.config.alerting.runbooks,
         mode=view.config.alerting.mode,
-        maintenance=tuple(report_causes.maintenance(view.config.maintenance, view.plan.resources, view.now)),
+        maintenance=tuple(windows),
     )
-    make = make or (partial(held_row, view) if head.held else seen_row)
-    return document(head, view.board.rows.values(), make, causes)
 
 
 def _alerts(head: Head) -> AlertsDecided:
     return report_causes.alerts(head.alerts, head.deliveries, head.mode, head.maintenance)
 
 
-def document(
-    head: Head,
-    rows: Iterable[TargetState],
-    make: Callable[[TargetState], Row] | None = None,
-    causes: list[CauseFound] | None = None,
-) -> Document:
+def document(head: Head, rows: Iterable[TargetState], make: Callable[[TargetState], Row] | None = None) -> Document:
     """Return the document of one board; rows in the order of the checks, then naturally by target."""
-    make = make or (own_row if head.held else seen_row)
-    checks = sorted(map(make, rows), key=lambda row: sort_key(row["id"]))
-    if causes is None:
-        causes = [report_causes.cause(cause, head.runbooks) for cause in head.diagnosis.causes]
+    causes = [report_causes.cause(cause, head.runbooks) for cause in head.diagnosis.causes]
+    ordered = at_once(_in_order(list(rows)))
+    return at_once(_steps(head, ordered, make or (own_row if head.held else seen_row), causes))
+
+
+def _in_order(rows: list[TargetState]) -> Steps[list[TargetState]]:
+    return sort_steps(rows, key=lambda row: sort_key(row.id))
+
+
+def _steps(
+    head: Head, rows: list[TargetState], make: Callable[[TargetState], Row], causes: list[CauseFound]
+) -> Steps[Document]:
+    checks: list[Row] = []
+    for batch in batches(rows):
+        checks += map(make, batch)
+        yield
+    kinds = yield from kinds_steps(checks)
+    summary = yield from summary_steps(checks, head.asked, head.configured, causes)
     return {
         "schema": SCHEMA,
         "version": __version__,
@@ -158,8 +157,8 @@ def document(
         "confidence": head.confidence,
         "started_at": rfc3339(head.started_at),
         "duration_seconds": seconds(head.duration_s),
-        "status": overall(checks, head.asked, head.configured).value,
-        "summary": summarise(checks, head.asked, head.configured, causes),
+        "status": _overall(kinds, head.asked, head.configured).value,
+        "summary": summary,
         "checks": checks,
         "diagnosis": causes,
         "connector_log": report_observed.connector_log(head.observed.log),
@@ -170,16 +169,19 @@ def document(
     }
 
 
-def overall(rows: Iterable[Row], asked: frozenset[CheckName], configured: int) -> Status:
+def overall(rows: Sequence[Row], asked: frozenset[CheckName], configured: int) -> Status:
     """Return the verdict on the whole: the worst row, and no better than unknown if no Resource was judged at all.
 
     A second look decides nothing: it is there to explain the row beside which it stands.
     """
-    rows = [row for row in rows if not is_second(row)]
-    if not rows:
+    return _overall(at_once(kinds_steps(rows)), asked, configured)
+
+
+def _overall(kinds: Mapping[tuple[str, str], int], asked: frozenset[CheckName], configured: int) -> Status:
+    if not kinds:
         return Status.UNKNOWN  # nothing was asked, so nothing is known
-    counted = [Status(row["status"]) for row in rows if row["check"] not in NOTES]
-    judged = any(row["check"] in RESOURCE_CHECKS and Status(row["status"]).conclusive for row in rows)
+    counted = [Status(status) for check, status in kinds if check not in NOTES]
+    judged = any(check in RESOURCE_CHECKS and Status(status).conclusive for check, status in kinds)
     if asked & RESOURCE_CHECKS and configured and not judged:
         counted.append(Status.UNKNOWN)
     return worst(counted)
@@ -187,15 +189,17 @@ def overall(rows: Iterable[Row], asked: frozenset[CheckName], configured: int) -
 
 def encode(whole: Document, *, indent: int | None = 2) -> str:
     r"""Write the document as JSON that no terminal obeys: control and bidi characters only as `\uXXXX`."""
-    return harmless(json.dumps(whole, ensure_ascii=False, indent=indent, allow_nan=False))
+    entries = {"checks": list(map(entire, whole["checks"])), "diagnosis": list(map(entire, whole["diagnosis"]))}
+    return harmless(json.dumps({**whole, **entries}, ensure_ascii=False, indent=indent, allow_nan=False))
 
 
 def harmless(text: str) -> str:
     r"""Write control and bidi characters in a JSON text as `\uXXXX`; it says the same as before."""
+    if text.isascii() and "\x7f" not in text:  # nearly always; JSON itself escapes what stands below the blank
+        return text
     return _UNSAFE.sub(lambda found: _json_escape(found[0]), text)
 
 
-@lru_cache(maxsize=65536)
 def sort_key(row_id: str) -> tuple[bool, int, list[tuple[bool, int, str]], str]:
     """Return where a row stands: the Connector's seat first, then by check, then by target with 2 before 10.
 

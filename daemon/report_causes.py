@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from daemon import document
 from daemon.alert import LABELS, AlertKey, Alerts, Delivery
@@ -11,6 +11,8 @@ from daemon.config.schema import Maintenance, Resource
 from daemon.document import MaintenanceOpen
 from daemon.maintenance import current_windows, in_maintenance
 from daemon.moments import clock, rfc3339
+from daemon.sketch import sketched
+from daemon.slices import Steps, batches
 
 MAX_PENDING = 200  # as many as may be active of one name; all of them could be as many as there are rows
 MAX_CHANGES = 50  # of the latest: who looks for what broke something looks at the last few minutes
@@ -36,6 +38,21 @@ def cause(found: Cause, runbooks: str) -> document.CauseFound:
         "possible": list(found.possible),
         "alert": found.alert,
     }
+
+
+def sketched_cause(found: Cause, runbooks: str) -> document.CauseFound:
+    """Return the same, of which at first only what is asked of all causes is made."""
+    part = {
+        "id": found.id,
+        "code": found.code,
+        "fault_domain": found.domain.value,
+        "target": found.target,
+        "severity": found.severity,
+        "explains": list(found.explains),
+        "evidence": list(found.evidence),
+        "resources": found.resources,
+    }
+    return sketched(part, partial(cause, found, runbooks))
 
 
 @lru_cache(maxsize=1024)  # thousands of failures that began together have the same changes before them
@@ -86,17 +103,19 @@ def alerts(
     }
 
 
-def maintenance(windows: Iterable[Maintenance], resources: Sequence[Resource], now: float) -> list[MaintenanceOpen]:
+def maintenance_steps(
+    windows: Iterable[Maintenance], resources: Sequence[Resource], now: float
+) -> Steps[list[MaintenanceOpen]]:
     """Return the windows that are open at a Unix time, and how many Resources each names."""
-    return [
-        {
-            "match": window.match,
-            "until": rfc3339(window.to.timestamp()),
-            "reason": window.reason,
-            "resources": sum(in_maintenance(resource, (window,)) for resource in resources),
-        }
-        for window in current_windows(windows, now)
-    ]
+    found: list[MaintenanceOpen] = []
+    for window in current_windows(windows, now):
+        named = 0
+        for batch in batches(resources):
+            named += sum(in_maintenance(resource, (window,)) for resource in batch)
+            yield
+        until = rfc3339(window.to.timestamp())
+        found.append({"match": window.match, "until": until, "reason": window.reason, "resources": named})
+    return found
 
 
 def changes(seen: Iterable[Change]) -> list[document.ChangeSeen]:

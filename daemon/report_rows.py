@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 from checks.model import Json, Reason
 from daemon.document import Row
 from daemon.moments import rfc3339
+from daemon.sketch import sketched
 from daemon.state import State, TargetState
 from daemon.view import View
 
@@ -36,7 +38,7 @@ def _row(row: TargetState, *, held: bool) -> Row:
         "suppressed_by": _suppressed_by(row) if held else None,
         "measurements": {key: _measured(value) for key, value in outcome.measurements.items()},
         "facts": {key: _finite(value) for key, value in outcome.facts.items()},
-        "flap": round(row.flap, FLAP_DIGITS) if held else None,
+        "flap": round(row.held.flap, FLAP_DIGITS) if held else None,
         "flapping": row.flapping if held else None,
     }
 
@@ -45,6 +47,20 @@ def held_row(view: View, row: TargetState) -> Row:
     """Return a row of a daemon, explained where a cause explains it."""
     made = own_row(row)
     return explained_row(view, row, made) if row.id in view.diagnosis.explained else made
+
+
+def sketched_row(view: View, row: TargetState) -> Row:
+    """Return the same as `held_row`, of which at first only what is asked of all rows is made."""
+    result, outcome = row.result, row.result.outcome
+    part = {
+        "id": row.id,
+        "check": result.check.value,
+        "status": outcome.status.value,
+        "reason": None if outcome.reason is None else outcome.reason.value,
+        "resources": list(result.resources),
+        "state": view.state_of(row).value,
+    }
+    return sketched(part, partial(held_row, view, row))
 
 
 def explained_row(view: View, row: TargetState, made: Row) -> Row:

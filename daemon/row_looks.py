@@ -1,10 +1,11 @@
 """Rows seen from a second seat, put beside the row that they are a second look at."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from daemon.document import Row
 from daemon.jobs import SECOND_SEAT
+from daemon.slices import Steps, at_once, batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,27 @@ class Looks:
 
 def looks(rows: Iterable[Row]) -> Looks:
     """Take rows apart."""
-    rows = tuple(rows)
-    deciding = {row["id"] for row in rows if not is_second(row)}
-    second = {first: row for row in rows if is_second(row) and (first := first_id(row)) in deciding}
-    return Looks(tuple(row for row in rows if not (is_second(row) and first_id(row) in second)), second)
+    return at_once(looks_steps(list(rows)))
+
+
+def looks_steps(rows: Sequence[Row]) -> Steps[Looks]:
+    """Do the same in steps."""
+    seconds: list[Row] = []
+    for batch in batches(rows):
+        seconds += filter(is_second, batch)
+        yield
+    if not seconds:
+        return Looks(tuple(rows), {})
+    ids: set[str] = set()
+    for batch in batches(rows):
+        ids.update(row["id"] for row in batch if not is_second(row))
+        yield
+    second = {first: row for row in seconds if (first := first_id(row)) in ids}
+    first_rows: list[Row] = []
+    for batch in batches(rows):
+        first_rows += [row for row in batch if not (is_second(row) and first_id(row) in second)]
+        yield
+    return Looks(tuple(first_rows), second)
 
 
 def is_second(row: Row) -> bool:

@@ -51,34 +51,69 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TargetState:
-    """One row: its last result, and what is held of it. All times are Unix seconds, of the start of a run.
+class Held:
+    """What is held of a target. All times are Unix seconds, of the start of a run.
+
+    One object for as long as nothing of it changes: of a target that is well, for days.
 
     - `failing` is the verdict held: frozen while runs end unknown or skipped.
     - `streak` counts conclusive results in a row that speak against the verdict held.
     - `since` tells since when it is as `state` says. For failing that is the first critical result of the streak that
       made it so, for ok the first success of its streak. A freeze in between moves neither: a target that was
       failing, unknown and failing again has been failing since the first time. For other states: when it was entered.
-    - `judged` is the last conclusive result; None before the first.
     - `held_since` is the `since` of the verdict held; None before there was one.
     - `streak_since` is the first result of the streak; None when nothing speaks against the verdict held.
     - `flap` is the flap value in percent, `flapping` what follows from it. `changes` and `failures` are the last 20
       conclusive results as bits, the newest lowest: where the verdict changed, and where it was failing afterwards.
     """
 
-    id: str
-    result: Result
     state: State
-    failing: bool
-    streak: int
+    failing: bool = False
+    streak: int = 0
     since: float
-    judged: Result | None
     held_since: float | None = None
     streak_since: float | None = None
     flap: float = 0.0
     flapping: bool = False
     changes: int = 0
     failures: int = 0
+
+
+@dataclass(slots=True)
+class TargetState:
+    """One row: its last `result`, the last conclusive one (`judged`; None before the first), and what is `held`.
+
+    Nobody changes it: who looks at the board holds on to a row, and tells by its identity that it is another one now.
+    """
+
+    result: Result
+    judged: Result | None
+    held: Held
+
+    @property
+    def id(self) -> str:
+        """The id of the row."""
+        return self.result.id
+
+    @property
+    def state(self) -> State:
+        """What is held of the target now."""
+        return self.held.state
+
+    @property
+    def failing(self) -> bool:
+        """The verdict held: frozen while runs end unknown or skipped."""
+        return self.held.failing
+
+    @property
+    def since(self) -> float:
+        """Since when it is as `state` says, in Unix seconds."""
+        return self.held.since
+
+    @property
+    def flapping(self) -> bool:
+        """Tell whether its verdicts change too often to be believed one by one."""
+        return self.held.flapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,28 +128,34 @@ class Transition:
 
 def advance(held: TargetState | None, result: Result, policy: Policy) -> tuple[TargetState, Transition | None]:
     """Take one result into account; return the new state, and the transition when `state` changed."""
-    known = held or TargetState(
-        id=result.id, result=result, state=State.UNKNOWN, failing=False, streak=0, since=result.started_at, judged=None
-    )
-    conclusive = result.outcome.status.conclusive
-    after = _judge(known, result, policy) if conclusive else _freeze(known, result)
-    before = held.state if held else None
-    if after.state is before:
+    known = held.held if held is not None else Held(state=State.UNKNOWN, since=result.started_at)
+    judged = held.judged if held is not None else None
+    status = result.outcome.status
+    if known.state is State.OK and (status is Status.OK or status is Status.WARNING) and not known.changes:
+        return TargetState(result, result, known), None  # as before, and as nearly always
+    if status.conclusive:
+        before = judged is not None and judged.outcome.status is Status.CRITICAL
+        bad = status is Status.CRITICAL
+        changed = judged is not None and bad is not before
+        after = TargetState(result, result, _judge(known, result, policy, bad=bad, changed=changed))
+    else:
+        after = TargetState(result, judged, _freeze(known, result))
+    was = held.state if held is not None else None
+    if after.state is was:
         return after, None
-    return after, Transition(id=result.id, before=before, after=after.state, at=result.started_at)
+    return after, Transition(id=result.id, before=was, after=after.state, at=result.started_at)
 
 
-def _freeze(held: TargetState, result: Result) -> TargetState:
+def _freeze(held: Held, result: Result) -> Held:
     outcome = result.outcome
     state = State.UNKNOWN
     if outcome.status is Status.SKIPPED and (outcome.reason is Reason.DEPENDENCY_FAILED or held.failing):
         state = State.SUPPRESSED
-    return replace(held, result=result, state=state, since=held.since if state is held.state else result.started_at)
+    return held if state is held.state else replace(held, state=state, since=result.started_at)
 
 
-def _judge(held: TargetState, result: Result, policy: Policy) -> TargetState:
+def _judge(held: Held, result: Result, policy: Policy, *, bad: bool, changed: bool) -> Held:
     at = result.started_at
-    bad = result.outcome.status is Status.CRITICAL
     failing, streak, held_since, streak_since = held.failing, held.streak, held.held_since, held.streak_since
     if bad is failing:
         streak, streak_since = 0, None
@@ -128,13 +169,12 @@ def _judge(held: TargetState, result: Result, policy: Policy) -> TargetState:
         state, since = (State.PENDING if bad else State.RECOVERING), streak_since
     else:
         state, since = (State.FAILING if failing else State.OK), at if held_since is None else held_since
-    changed = held.judged is not None and bad is not (held.judged.outcome.status is Status.CRITICAL)
     changes = (held.changes << 1 | changed) & _WINDOW
     failures = (held.failures << 1 | (state is State.FAILING)) & _WINDOW
     flap = flap_value(changes)
-    return TargetState(
-        id=held.id, result=result, state=state, failing=failing, streak=streak, since=since, judged=result,
-        held_since=held_since, streak_since=streak_since, flap=flap, changes=changes, failures=failures,
+    return Held(
+        state=state, failing=failing, streak=streak, since=since, held_since=held_since, streak_since=streak_since,
+        flap=flap, changes=changes, failures=failures,
         flapping=failures != 0 and flap >= (FLAP_ENDS if held.flapping else FLAP_BEGINS),
     )  # fmt: skip
 

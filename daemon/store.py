@@ -11,6 +11,7 @@ import json
 import logging
 import sqlite3
 from collections import deque
+from collections.abc import Iterable
 from typing import NoReturn
 
 from checks.blocking import Blocking, BusyError
@@ -106,6 +107,11 @@ class Store:
             self._up[result.id] = result.started_at
             self._up_unsaved.add(result.id)
             self.ever_up.add(result.id)
+
+    def note_gone(self, row_ids: Iterable[str]) -> None:
+        """Let go of rows that are gone; their history is in the file, and that they were up is known."""
+        for row_id in row_ids:
+            self._spells.end(row_id)
 
     def note_transition(self, transition: Transition) -> None:
         """Keep a change of state; a row's first state is none."""
@@ -262,7 +268,7 @@ def _spell(row: SpellRow) -> Spell | None:
         return Spell(
             id=row_id, began=began, ended=ended, runs=runs, status=Status(status),
             reason=None if reason is None else Reason(reason), event=None if event is None else Event(event),
-            last_s=last_s, most_s=most_s, summary=summary,
+            last_s=last_s, most_s=most_s, told=summary,
         )  # fmt: skip
     except ValueError:
         return None

@@ -1,12 +1,14 @@
 """The whole report in one breath: why, which Resources would fail now, what else is wrong, what is fine."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from checks.model import CheckName, Event, Reason, Status, worst
-from daemon.cause_rows import Causes, Told, put_together
+from daemon.cause_rows import Causes, Told, together_steps
 from daemon.document import CauseFound, Row
 from daemon.row_looks import is_second
+from daemon.slices import Steps, at_once, batches
 from daemon.words import count, listed
 
 _ALONE = {
@@ -46,25 +48,44 @@ class Tally:
 
 def count_resources(rows: Iterable[Row], configured: int) -> Tally:
     """Count each Resource once: by its worst row, a failing name before a failing port."""
+    return at_once(_tally_steps(list(rows), configured))
+
+
+def _tally_steps(rows: Sequence[Row], configured: int) -> Steps[Tally]:
     behind: dict[str, list[Row]] = {}
-    for row in rows:
-        if row["check"] in (CheckName.DNS, CheckName.TCP) and not is_second(row):
-            for name in row["resources"]:
-                behind.setdefault(name, []).append(row)
+    for batch in batches(rows):
+        for row in batch:
+            if row["check"] in (CheckName.DNS, CheckName.TCP) and not is_second(row):
+                for name in row["resources"]:
+                    behind.setdefault(name, []).append(row)
+        yield
     counts = dict.fromkeys(("dns_lookup_error", "unable_to_connect", "answering", "warned", "undecided", "cut_off"), 0)
-    for found in behind.values():
-        kind = _kind(found)
-        if kind == "warned":
-            counts["answering"] += 1
-        if kind in counts:
-            counts[kind] += 1
+    for group in batches(list(behind.values())):
+        for found in group:
+            kind = _kind(found)
+            if kind == "warned":
+                counts["answering"] += 1
+            if kind in counts:
+                counts[kind] += 1
+        yield
     total = max(configured, len(behind))
     failing = counts["dns_lookup_error"] + counts["unable_to_connect"]
     others = counts["answering"] + counts["undecided"] + counts["cut_off"]
     return Tally(total=total, not_probed=total - failing - others, **counts)
 
 
+def kinds_steps(rows: Sequence[Row]) -> Steps[Mapping[tuple[str, str], int]]:
+    """Count rows by check and status, second looks aside."""
+    kinds: Counter[tuple[str, str]] = Counter()
+    for batch in batches(rows):
+        kinds.update((row["check"], row["status"]) for row in batch if not is_second(row))
+        yield
+    return kinds
+
+
 def _kind(rows: Sequence[Row]) -> str:
+    if all(row["status"] == "ok" for row in rows):  # nearly always
+        return "answering"
     critical = {row["check"] for row in rows if row["status"] == Status.CRITICAL}
     if CheckName.DNS in critical:
         return "dns_lookup_error"
@@ -84,19 +105,27 @@ def summarise(
     rows: Sequence[Row], asked: frozenset[CheckName], configured: int, causes: Sequence[CauseFound] = ()
 ) -> str:
     """Return the whole in a few short sentences: causes, then Resources. A second look counts nowhere."""
-    rows = [row for row in rows if not is_second(row)]
-    found = put_together(causes, rows)
+    return at_once(summary_steps(rows, asked, configured, causes))
+
+
+def summary_steps(
+    rows: Sequence[Row], asked: frozenset[CheckName], configured: int, causes: Sequence[CauseFound]
+) -> Steps[str]:
+    """Do the same in steps."""
+    kinds = yield from kinds_steps(rows)
+    found = yield from together_steps(causes, rows)
     leading = [told for told in found.told if told.cause["severity"] in _LEADING]
     sentences = []
     if asked & {CheckName.DNS, CheckName.TCP}:
-        tally = count_resources(rows, configured)
-        sentences += [_caused(leading, tally, rows, found)] if leading else []
+        tally = yield from _tally_steps(rows, configured)
+        if leading:
+            sentences.append((yield from _caused(leading, tally, rows, found)))
         sentences.append(_resources(tally, ports=CheckName.TCP in asked))
     elif leading:
         sentences.append(_named(leading))
     verdicts: dict[CheckName, Status] = {}
     for check in _ALONE:
-        statuses = [Status(row["status"]) for row in rows if row["check"] == check]
+        statuses = [Status(status) for name, status in kinds if name == check]
         if any(status is not Status.SKIPPED for status in statuses):
             verdicts[check] = worst(statuses)
     for status in (Status.CRITICAL, Status.WARNING, Status.UNKNOWN):
@@ -108,16 +137,20 @@ def summarise(
         labels = [_ALONE[check] for check in fine]
         verb = "is" if len(fine) == 1 and fine[0] not in _PLURAL else "are"
         sentences.append(f"{_capital(', '.join(labels))} {verb} fine.")
-    return " ".join(sentences + _notes(rows)) or "Nothing was checked."
+    return " ".join(sentences + _notes(kinds)) or "Nothing was checked."
 
 
-def _caused(leading: Sequence[Told], tally: Tally, rows: Sequence[Row], found: Causes) -> str:
+def _caused(leading: Sequence[Told], tally: Tally, rows: Sequence[Row], found: Causes) -> Steps[str]:
     """Return the beginning of the sentence on the Resources, or a sentence of its own before it.
 
     Only one cause that explains all that fails may stand before the number of what fails.
     """
     if len(leading) == 1 and tally.failing:
-        others = count_resources([row for row in rows if row["id"] not in found.by], 0)
+        unexplained: list[Row] = []
+        for batch in batches(rows):
+            unexplained += [row for row in batch if row["id"] not in found.by]
+            yield
+        others = yield from _tally_steps(unexplained, 0)
         if not others.failing:
             return f"{leading[0].label}:"
     return _named(leading, tally.total)
@@ -171,12 +204,12 @@ def _resources(tally: Tally, *, ports: bool) -> str:
     return "; ".join([first, *rest]) + "."
 
 
-def _notes(rows: Sequence[Row]) -> list[str]:
+def _notes(kinds: Mapping[tuple[str, str], int]) -> list[str]:
     notes = []
     worse = (Status.WARNING, Status.CRITICAL)
-    if any(row["check"] == CheckName.PROVIDER and row["status"] in worse for row in rows):
+    if any(kinds.get((CheckName.PROVIDER, status)) for status in worse):
         notes.append("Twingate's status page reports an incident.")
-    findings = sum(row["check"] == CheckName.DEFINITION and row["status"] in worse for row in rows)
+    findings = sum(kinds.get((CheckName.DEFINITION, status), 0) for status in worse)
     if findings:
         notes.append(f"{findings} finding{'s' if findings > 1 else ''} on definitions.")
     return notes

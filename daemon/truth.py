@@ -14,7 +14,7 @@ can probe, but for the names.
 import heapq
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -24,11 +24,12 @@ from checks.net.endpoint import Endpoint
 from daemon.config.schema import Config
 from daemon.jobs import Job, Result
 from daemon.observed import Disagreement, Predictions
-from daemon.plan import Plan
+from daemon.plan import Plan, PlanChange, change_between
+from daemon.slices import Steps, at_once, batches
 from daemon.timeline import FAILURES, Timeline, known_at, word
 
 MINUTE_S = 60.0
-MAX_ROWS = 20_000  # with a timeline; a plan of 10,000 names has as many
+MAX_ROWS = 50_000  # with a timeline, 150 bytes each; 10,000 Resources with a name and two ports have 30,000
 MAX_PENDING = 20_000
 MAX_DISAGREEMENTS = 100
 DISAGREEMENT_S = 86400.0
@@ -57,14 +58,6 @@ class _Observation:
 
 
 @dataclass(slots=True)
-class _Row:
-    """A dns or tcp row of the plan."""
-
-    job: Job
-    timeline: Timeline | None
-
-
-@dataclass(slots=True)
 class _Watch:
     """A failure that we had not predicted: the next run that begins after it tells."""
 
@@ -86,7 +79,8 @@ class Truth:
         self._on_recheck = on_recheck
         self._confirm_s = config.schedule.confirm.interval
         self._began = wall_clock()
-        self._rows: dict[str, _Row] = {}
+        self._jobs: Mapping[str, Job] = {}
+        self._lines: dict[str, Timeline] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
         self._pending: dict[_Key, _Observation] = {}
         self._due: list[tuple[float, int, _Key]] = []
@@ -108,33 +102,48 @@ class Truth:
 
     def load(self, config: Config, plan: Plan) -> None:
         """Take another plan; what is known of rows that stay as they are is kept."""
-        before, self._rows = self._rows, {}
+        at_once(self.take(config, plan, at_once(change_between(self._jobs, plan.by_id))))
+
+    def take(self, config: Config, plan: Plan, change: PlanChange) -> Steps[None]:
+        """Take another plan, in steps; `change` is how it differs from the one before."""
         self._confirm_s = config.schedule.confirm.interval
-        for job in plan.jobs:
-            if job.check not in (CheckName.DNS, CheckName.TCP):
-                continue
-            held = before.get(job.id)
-            if held is not None and _same(held.job, job):
-                self._rows[job.id] = _Row(job, held.timeline)
-            else:
-                probed = job.fixed is None and len(self._rows) < MAX_ROWS
-                self._rows[job.id] = _Row(job, Timeline(job.interval_s + job.timeout_s) if probed else None)
+        self._jobs = plan.by_id
+        for batch in batches(change.changed):
+            for old, job in batch:
+                if not _same(old, job):
+                    self._lines.pop(job.id, None)
+            yield
+        if not change.removed:
+            return
+        for gone in batches(change.removed):
+            for job in gone:
+                for kept in (self._lines, self._watches, self._disagreements):
+                    kept.pop(job.id, None)
+            yield
         self._last_minute = {t: minute for t, minute in self._last_minute.items() if self._known(t)}
         self._pending = {key: seen for key, seen in self._pending.items() if self._known(key[0])}
-        for kept in (self._watches, self._disagreements):
-            for row_id in [row_id for row_id in kept if row_id not in self._rows]:
-                del kept[row_id]
 
-    def note_results(self, results: Iterable[Result]) -> None:
-        """Hear results of the engine, whatever they are about."""
-        for result in results:
-            row = self._rows.get(result.id)
-            if row is None or row.timeline is None:
-                continue
-            said = word(result)
-            if said is not None:
-                row.timeline.note(known_at(result), said)
+    def note_result(self, result: Result, interval_s: float | None = None) -> None:
+        """Hear a result of the engine, whatever it is about.
+
+        Its row is asked again in `interval_s`, None: in its job's interval.
+        """
+        job = self._jobs.get(result.id)
+        line = self._lines.get(result.id)
+        if job is None or (line is None and (line := self._new_line(job)) is None):
+            return
+        said = word(result)
+        if said is not None:
+            line.note(known_at(result), said, (interval_s or job.interval_s) + job.timeout_s)
+        if self._watches or self._disagreements:
             self._settle_watch(result, said)
+
+    def _new_line(self, job: Job) -> Timeline | None:
+        """Begin the timeline of a row that reports for the first time; None if it is to have none."""
+        if not _probed(job) or len(self._lines) >= MAX_ROWS:
+            return None
+        line = self._lines[job.id] = Timeline()
+        return line
 
     def note_event(self, event: ConnectionSeen) -> None:
         """Hear of one connection of a user."""
@@ -196,21 +205,20 @@ class Truth:
         for address in (event.address, event.ip):
             if not address:
                 continue
-            dns = f"dns:{address}" if f"dns:{address}" in self._rows else None
+            dns = f"dns:{address}" if f"dns:{address}" in self._jobs else None
             tcp = f"tcp:{Endpoint(address, event.port)}" if event.port is not None else ""
-            if tcp in self._rows or dns:
-                return Target(dns, tcp if tcp in self._rows else None)
+            if tcp in self._jobs or dns:
+                return Target(dns, tcp if tcp in self._jobs else None)
         for address in (event.address, event.rule):
-            if f"tcp:{address}" in self._rows:
+            if f"tcp:{address}" in self._jobs:
                 return Target(None, f"tcp:{address}")
         return None
 
     def _known(self, target: Target) -> bool:
-        return all(row_id is None or row_id in self._rows for row_id in (target.dns, target.tcp))
+        return all(row_id is None or row_id in self._jobs for row_id in (target.dns, target.tcp))
 
     def _timelines(self, target: Target) -> tuple[Timeline | None, Timeline | None]:
-        rows = (self._rows.get(row_id) if row_id else None for row_id in (target.dns, target.tcp))
-        dns, tcp = (row.timeline if row else None for row in rows)
+        dns, tcp = (self._lines.get(row_id) if row_id else None for row_id in (target.dns, target.tcp))
         return dns, tcp
 
     def _predicted(self, target: Target, observed: Event, at: float, until: float) -> Event | None:
@@ -225,10 +233,9 @@ class Truth:
     def _look_again(self, target: Target, observed: Event, at: float) -> None:
         """Have the row asked again that should have told, and remember to hear its answer."""
         by_name = observed is Event.DNS_LOOKUP_ERROR and target.dns is not None
-        row = self._rows.get((target.dns if by_name else target.tcp) or "")
-        if row is None or row.timeline is None:
+        job = self._jobs.get((target.dns if by_name else target.tcp) or "")
+        if job is None or not _probed(job):
             return
-        job = row.job
         until = at + STALE_AFTER_INTERVALS * job.interval_s + job.timeout_s
         held = self._watches.get(job.id)
         if held is None:
@@ -261,6 +268,10 @@ class Truth:
         )
         if len(self._disagreements) > MAX_DISAGREEMENTS:
             del self._disagreements[min(self._disagreements, key=lambda row_id: self._disagreements[row_id].at)]
+
+
+def _probed(job: Job) -> bool:
+    return job.fixed is None and (job.check is CheckName.TCP or job.check is CheckName.DNS)
 
 
 def _same(one: Job, other: Job) -> bool:

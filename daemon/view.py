@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 
 from daemon.alert import NO_ALERTS, Alerts, Delivery
-from daemon.board import Board, Histogram
+from daemon.board import Board
 from daemon.causes import NO_DIAGNOSIS, Change, Diagnosis
 from daemon.config.schema import Config
+from daemon.counters import Histogram
 from daemon.jobs import SECOND_SEAT
 from daemon.observed import Observed
 from daemon.plan import Plan

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from checks.model import Json
 from daemon.alert import AlertKey, Alerts
-from daemon.alerting.conditions import Condition, Identity, find, still_flapping
+from daemon.alerting.conditions import Condition, Identity, find_steps, still_flapping
 from daemon.alerting.entry import ROUNDING_S, Entry
 from daemon.alerting.fires import Fires
 from daemon.alerting.kept import Kept, decode, encode
@@ -24,10 +24,12 @@ from daemon.alerting.severity import RANK, Delays, delays_of
 from daemon.alerting.shown import RESOLVED_S, Shown
 from daemon.alerting.standing import Standing, Standings
 from daemon.config.schema import Alerting
+from daemon.slices import Steps, at_once, batches
 from daemon.view import View
 
 KEPT_AS = "alerts"  # the key under which the store remembers what `dump` returns
 TIDY_S = 60.0
+ENTRIES = 50  # looked at between two looks at the clock: each may stand on many rows
 NOTHING_BEYOND: Mapping[str, int] = MappingProxyType({})
 
 
@@ -57,13 +59,18 @@ class AlertBook:
             entry.delays = self._delays_of(entry.identity[0])
 
     def decide(self, view: View, *, stopping: bool = False) -> bool:
-        """Find what holds now and advance, once a second: see `advance`. Never held up by how much fails."""
+        """Find what holds now and advance: see `advance`."""
+        return at_once(self.decide_steps(view, stopping=stopping))
+
+    def decide_steps(self, view: View, *, stopping: bool = False) -> Steps[bool]:
+        """Do the same in steps, once a second, one decision after the other; `alerts` changes with the last step."""
         if stopping:
             return False
         followed = {cause.id for e in self._entries.values() if e.condition for cause in e.condition.causes}
         followed.update(entry.cause for entry in self._entries.values() if entry.cause is not None)
-        found = find(view, followed)
-        return self.advance(found.holding, view, beyond=found.beyond)
+        yield
+        found = yield from find_steps(view, followed)
+        return (yield from self._advance(found.holding, view, found.beyond))
 
     def advance(
         self,
@@ -78,22 +85,27 @@ class AlertBook:
         `view` is the one of which the conditions were made; its diagnosis must be one of its board. `beyond`: by name,
         how many more hold than are listed. `stopping`: the process ends, nothing is decided.
         """
-        if stopping:
-            return False
+        return False if stopping else at_once(self._advance(conditions, view, beyond))
+
+    def _advance(self, conditions: Mapping[AlertKey, Condition], view: View, beyond: Mapping[str, int]) -> Steps[bool]:
         now, wall = self._clock(), self._wall_clock()
         self._tick += 1
-        self._others.note(view.diagnosis, now)
+        yield from self._others.note(view.diagnosis, now)
         step = _Step(view, now, wall)
-        for condition in conditions.values():
-            self._note(condition, step)
-        for entry in list(self._entries.values()):
-            if entry.tick == self._tick or self._look_after(entry, step):
-                self._fire(entry, step)
+        for some in batches(list(conditions.values()), ENTRIES):
+            for condition in some:
+                self._note(condition, step)
+            yield
+        for batch in batches(list(self._entries.values()), ENTRIES):
+            for entry in batch:
+                if entry.tick == self._tick or self._look_after(entry, step):
+                    self._fire(entry, step)
+            yield
         if now - self._tidied_at >= TIDY_S:
             self._tidied_at = now
-            self._fires.forget(now)
-            self._others.forget(now)
-        return self._shown.publish(self._entries.values(), now, wall, beyond, tick=self._tick)
+            yield from self._fires.forget(now)
+            yield from self._others.forget(now)
+        return (yield from self._shown.publish(self._entries.values(), now, wall, beyond, tick=self._tick))
 
     def dump(self) -> Json:
         """Return what must survive a restart, under the key KEPT_AS of the store."""
@@ -132,7 +144,7 @@ class AlertBook:
             if alert.key not in held and alert.ends_at is not None:
                 self._shown.end(alert, now + RESOLVED_S - (wall - alert.ends_at))
                 self._fires.add(alert.key, *(now - (wall - at) for at in one.fires))
-        self._shown.publish(self._entries.values(), now, wall, NOTHING_BEYOND)
+        at_once(self._shown.publish(self._entries.values(), now, wall, NOTHING_BEYOND))
 
     def _note(self, condition: Condition, step: "_Step") -> None:
         """Note that a condition holds: a new one from when it is confirmed."""

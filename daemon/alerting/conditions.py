@@ -14,6 +14,7 @@ from daemon.alerting.own import own_conditions
 from daemon.alerting.severity import RANK
 from daemon.alerting.words import Words, words_of
 from daemon.causes import Cause, CauseSeverity, Diagnosis
+from daemon.slices import BATCH, Steps, at_once, batches
 from daemon.view import View
 
 MAX_HELD = 1000  # of each name: 200 are shown, the rest waits for a place; 20,000 each second would hold up the loop
@@ -66,19 +67,30 @@ def find(view: View, followed: AbstractSet[str] = frozenset()) -> Found:
 
     `followed`: ids of the causes that are followed already: they never make room for others.
     """
+    return at_once(find_steps(view, followed))
+
+
+def find_steps(view: View, followed: AbstractSet[str]) -> Steps[Found]:
+    """Do the same in steps: of 20,000 failures each may be its own cause."""
     shadow = view.config.alerting.mode == "shadow"
-    causes_of, beyond = _to_tell(view, followed)
-    flapping = {row.id: row.flap for row in view.board.rows.values() if row.flapping} if causes_of else {}
+    causes_of, beyond = yield from _to_tell(view, followed)
+    flapping: dict[str, float] = {}
+    if causes_of:
+        for some in batches(list(view.board.rows.values())):
+            flapping.update((row.id, row.held.flap) for row in some if row.flapping)
+            yield
     holding: dict[AlertKey, Condition] = {}
-    for (name, values), causes in causes_of.items():
-        causes.sort(key=lambda cause: -RANK[cause.severity])
-        severity = causes[0].severity
-        key = AlertKey(name, "none" if shadow else severity, values)
-        rows = _shown_by(causes[0])
-        if len(causes) > 1:
-            rows = tuple(dict.fromkeys(row for cause in causes for row in _shown_by(cause)))
-        flap = max((flapping[row] for row in rows if row in flapping), default=None) if flapping else None
-        holding[key] = Condition(key=key, severity=severity, rows=rows, causes=tuple(causes), flap=flap)
+    for batch in batches(list(causes_of.items())):
+        for (name, values), causes in batch:
+            causes.sort(key=lambda cause: -RANK[cause.severity])
+            severity = causes[0].severity
+            key = AlertKey(name, "none" if shadow else severity, values)
+            rows = _shown_by(causes[0])
+            if len(causes) > 1:
+                rows = tuple(dict.fromkeys(row for cause in causes for row in _shown_by(cause)))
+            flap = max((flapping[row] for row in rows if row in flapping), default=None) if flapping else None
+            holding[key] = Condition(key=key, severity=severity, rows=rows, causes=tuple(causes), flap=flap)
+        yield
     for own in own_conditions(view):
         key = AlertKey(own.name, "none" if shadow else own.severity, _values(own.labels))
         holding[key] = Condition(key=key, severity=own.severity, rows=own.rows, own=own.words)
@@ -100,7 +112,7 @@ def _values(labels: Mapping[str, str]) -> tuple[str, str, str, str, str]:
     return resource, address, port, nameserver, endpoint
 
 
-def _to_tell(view: View, followed: AbstractSet[str]) -> tuple[dict[Identity, list[Cause]], Mapping[str, int]]:
+def _to_tell(view: View, followed: AbstractSet[str]) -> Steps[tuple[dict[Identity, list[Cause]], Mapping[str, int]]]:
     """Return the causes that no other explains, and that are not excused by an announced maintenance, by identity."""
     diagnosis, excused = view.diagnosis, Excused(view)
     explained, possible, rows = diagnosis.explained.keys(), excused.possible, view.board.rows
@@ -109,7 +121,9 @@ def _to_tell(view: View, followed: AbstractSet[str]) -> tuple[dict[Identity, lis
     counted: dict[str, int] = {}
     unseen = set(followed)  # once all of them were met nobody has to be asked any more for its name
     beyond: dict[str, int] = {}
-    for cause in diagnosis.causes:
+    for place, cause in enumerate(diagnosis.causes):
+        if place % BATCH == 0:
+            yield
         name = cause.alert
         if name is None or (cause.ending and is_over(cause, rows)):
             continue

@@ -3,6 +3,7 @@
 from collections import deque
 
 from daemon.alert import AlertKey
+from daemon.slices import Steps, batches
 
 WINDOW_S = 3600.0
 QUIET_S = 300.0  # for each time but the first within the hour, longer than most things that come and go are away
@@ -35,7 +36,10 @@ class Fires:
         """Return for how many seconds its condition must be away before the alert may resolve: 0 the first time."""
         return min(max(0, len(self.of(key, now)) - 1) * QUIET_S, MAX_QUIET_S)
 
-    def forget(self, now: float) -> None:
-        """Forget what is older than an hour."""
-        for key in [key for key, held in self._at.items() if now - held[-1] > WINDOW_S]:
-            del self._at[key]
+    def forget(self, now: float) -> Steps[None]:
+        """Forget, in steps, what is older than an hour."""
+        for batch in batches(list(self._at.items())):
+            for key, held in batch:
+                if now - held[-1] > WINDOW_S:
+                    del self._at[key]
+            yield

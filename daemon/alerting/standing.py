@@ -69,7 +69,7 @@ class Standings:
             return Standing.OVER, 0.0
         if _Row.FLAPPING in looks:
             held = self._view.board.rows
-            return Standing.FLAPPING, max(held[row].flap for row in rows if row in held and held[row].flapping)
+            return Standing.FLAPPING, max(held[row].held.flap for row in rows if row in held and held[row].flapping)
         if _Row.EXPLAINED in looks:
             return Standing.EXPLAINED, 0.0
         return (Standing.UNSURE if _Row.UNSURE in looks else Standing.OVER), 0.0

@@ -50,6 +50,7 @@ class Converter:
     folder: str
     problems: list[Problem] = field(default_factory=list)
     built: list[Section] = field(default_factory=list)
+    _lists: dict[tuple[Leaf, tuple[object, ...]], tuple[object, ...]] = field(default_factory=dict)
 
     def report(self, node: Node, path: Path, message: str) -> _Failed:
         """Add a problem. Raises: TooManyProblemsError."""
@@ -137,7 +138,11 @@ class Converter:
                 self.report(child, at, f"a duplicate of {path_text((*path, first[value]))}; remove one")
                 good = False
             values.append(value)
-        return tuple(values) if good else FAILED
+        if not good:
+            return FAILED
+        made = tuple(values)
+        # The ports of thousands of Resources are few different lists.
+        return self._lists.setdefault((shape.item, made), made) if isinstance(shape.item, Leaf) else made
 
     def _entries(
         self, node: Mapping, path: Path, parse: Callable[[Scalar], object]

@@ -102,6 +102,8 @@ def read_nodes(data: bytes, file: str) -> tuple[Node | None, list[Problem]]:
         raise ConfigError(tree.problems) from None
     except _StopReading:
         raise ConfigError(tree.problems) from None
+    finally:
+        tree.end()
     return tree.root, tree.problems
 
 
@@ -175,6 +177,10 @@ class _Tree:
         """Take the next event."""
         if do := self._do.get(type(event)):
             do(event)
+
+    def end(self) -> None:
+        """Let go of what refers to the tree: it is large, and must not live until cycles are looked for."""
+        self._do = {}
 
     def _report(self, event: Event, message: str) -> None:
         self.problems.append(Problem(self.file, *_place(event), "", message))

@@ -1,6 +1,7 @@
 """Ports and ranges of ports as they are written in the file."""
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -38,11 +39,15 @@ def _port(value: object) -> int:
     return value
 
 
+@lru_cache(maxsize=1024)  # thousands of Resources have the same few ports
+def _alone(port: int) -> PortRange:
+    return PortRange(port, port)
+
+
 def parse_ports(value: object) -> PortRange:
     """Read one port, or a range `first-last`. Raises: BadValueError."""
     if not isinstance(value, str):
-        port = _port(value)
-        return PortRange(port, port)
+        return _alone(_port(value))
     if not (found := _RANGE.fullmatch(value)):
         raise BadValueError("not a port or range")
     first, last = int(found[1]), int(found[2] or found[1])

@@ -104,6 +104,9 @@ class Provider(Section, frozen=True, kw_only=True):
     enabled: Literal["never", "on_failure", "always"] = "on_failure"
 
 
+_NO_LABELS: dict[str, str] = {}  # one for all: nothing changes a configuration, and there are thousands
+
+
 class Resource(Section, frozen=True, kw_only=True):
     """A Resource as Twingate defines it, and how to probe it."""
 
@@ -119,7 +122,7 @@ class Resource(Section, frozen=True, kw_only=True):
     interval: Duration | None = None
     severity: Literal["info", "warning", "critical"] = "warning"
     alias: Name | None = None
-    labels: Annotated[dict[Label, Text], AtMost(8)] = {}
+    labels: Annotated[dict[Label, Text], AtMost(8)] = msgspec.field(default_factory=lambda: _NO_LABELS)
 
 
 class ResourceSource(Section, frozen=True, kw_only=True):

@@ -8,12 +8,13 @@ from checks.model import CheckName, Reason, Status
 from checks.nexthop import NextHops
 from daemon.diagnosis.catalogue import KINDS
 from daemon.diagnosis.found import Found
-from daemon.diagnosis.reading import DNS, TCP, Reading, matrix_of, texts
+from daemon.diagnosis.reading import DNS, TCP, Reading, matrix_of
 from daemon.diagnosis.scene import Scene
 from daemon.diagnosis.silence import Silence
 from daemon.jobs import SECOND_SEAT
 
 _OK, _BLOCKED = Status.OK, Reason.BLOCKED_LOCALLY
+_MANY = (DNS, TCP)
 BREATH = 250  # rows between two pauses: about a millisecond of work, so that nobody's loop is held
 DEPTH = 4  # how far a row follows its parents: port → name → Connector, and one to spare
 
@@ -38,7 +39,7 @@ class Case:
         self,
         scene: Scene,
         hops: NextHops,
-        known: dict[str, Reading] | None = None,
+        known: dict[str, Reading | None] | None = None,
         previous: AbstractSet[str] = frozenset(),
     ) -> None:
         self.scene = scene
@@ -69,20 +70,19 @@ class Case:
     def read(self) -> Iterator[None]:
         """Read every row that changed, and put all of them where they belong; pause now and then."""
         yield from self._renew()
-        sort, good = self._sort, []
-        for count, reading in enumerate(self._known.values()):
+        sort, known = self._sort, self._known
+        for count, reading in enumerate(known.values()):
             if count % BREATH == 0:
                 yield
-            if reading.good:
-                good.append(reading)
-            if sort(reading):
+            if reading is not None and sort(reading):
                 self._open(reading)
         if self.open:  # only then anybody asks what works
             fresh, note = self.scene.fresh, self._note_good
-            for count, reading in enumerate(good):
+            for count, (row_id, held) in enumerate(known.items()):
                 if count % BREATH == 0:
                     yield
-                if fresh(reading.row):
+                reading = held or self.reading(row_id)
+                if reading is not None and reading.good and fresh(reading.row):
                     note(reading)
 
     def _open(self, reading: Reading) -> None:
@@ -98,7 +98,11 @@ class Case:
             self.compared.append(reading)
 
     def _renew(self) -> Iterator[None]:
-        """Bring what is known up to the scene; it stays in the order of the ids."""
+        """Bring what is known up to the scene; it stays in the order of the ids.
+
+        A name or port that is well is read when somebody asks: read, each would keep the results of an earlier look
+        alive beside the board's own, and there are tens of thousands.
+        """
         rows, jobs, known = self.scene.rows, self.scene.jobs, self._known
         before, seconds = len(known), 0
         for count, (row_id, row) in enumerate(rows.items()):
@@ -108,6 +112,8 @@ class Case:
             if reading is None or reading.row is not row:
                 if row_id.endswith(SECOND_SEAT):
                     seconds += 1
+                elif row.result.check in _MANY and row.result.outcome.status is _OK and not row.failing:
+                    known[row_id] = None
                 else:
                     known[row_id] = Reading(row, jobs.get(row.result.job))
         added = len(known) > before
@@ -148,15 +154,13 @@ class Case:
 
     def _note_good(self, reading: Reading) -> None:
         """Note what works by a row that is good now."""
-        facts = reading.outcome.facts
         if reading.check is DNS:
-            if reading.outcome.status is _OK or facts.get("addresses"):
+            if reading.outcome.status is _OK or reading.outcome.reached:
                 self.resolving.add(reading.result.target)
         elif reading.ups:
             self._note_ups(reading)
-            accepted = facts.get("accepted")
-            if accepted and reading.check is TCP:
-                self.accepting.update(texts(accepted))
+            if reading.check is TCP and reading.outcome.reached:
+                self.accepting.update(reading.accepted)
                 self.working.add(reading.result.target.rpartition(":")[2])
 
     def _note_ups(self, reading: Reading) -> None:
@@ -287,4 +291,8 @@ class Case:
 
     def reading(self, row_id: str) -> Reading | None:
         """Return the reading of a row, whatever it says; None when there is no such row."""
-        return self._known.get(row_id)
+        reading = self._known.get(row_id)
+        if reading is None and row_id in self._known:
+            row = self.scene.rows[row_id]
+            reading = self._known[row_id] = Reading(row, self.scene.jobs.get(row.result.job))
+        return reading

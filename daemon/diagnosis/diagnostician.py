@@ -65,7 +65,7 @@ class Diagnostician:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._memory = Memory()
-        self._readings: dict[str, Reading] = {}
+        self._readings: dict[str, Reading | None] = {}
         self._known_alone: dict[str, Alone] = {}  # by row: a row that did not change has the same cause
         self._routes: tuple[Route, ...] | None = None
         self._hops = NextHops()
@@ -117,7 +117,7 @@ class Diagnostician:
                     causes.append(cause)
                     held[found.id] = (found, cause.since)
         self._known_alone = alone
-        memory.keep(case, held, now)
+        yield from memory.keep(case, held, now)
         ordered = yield from _ordered(causes)
         return Diagnosis(causes=ordered, explained=MappingProxyType(case.explained))
 

@@ -9,6 +9,7 @@ from daemon.diagnosis.case import BREATH, Case
 from daemon.diagnosis.found import Found
 from daemon.diagnosis.reading import Reading, matrix_of
 from daemon.jobs import Result
+from daemon.pace import pace_s
 
 SETTLE_INTERVALS = 2
 """A cause by inference held for so many intervals has seen each row at least once more, and keeps its rows from then
@@ -72,14 +73,16 @@ class Memory:
             held.ended_at = now if held.ended_at is None else held.ended_at
             yield from _continue(case, held.found, kept=False, ended_s=now - held.ended_at)
 
-    def keep(self, case: Case, causes: Mapping[str, tuple[Found, float]], now: float) -> None:
-        """Remember what was found this time, with its `since`.
+    def keep(self, case: Case, causes: Mapping[str, tuple[Found, float]], now: float) -> Iterator[None]:
+        """Remember, in steps, what was found this time, with its `since`.
 
         A name that one of two nameservers still gives an address for suffers from a cause and does not show it: it is
         well in every second look.
         """
         kept: dict[str, Held] = {}
-        for cause_id, (found, since) in causes.items():
+        for count, (cause_id, (found, since)) in enumerate(causes.items()):
+            if count % BREATH == 0:
+                yield
             held = self.held.get(cause_id) or Held(found=found, since=since, first_at=now)
             held.found = found
             if not found.ending:  # else what got well would be forgotten, and the rest be taken for the cause itself
@@ -146,5 +149,7 @@ def _linger_s(case: Case, row_id: str) -> float:
     """Return for how many seconds after the end of a cause a row that still is bad is taken for its effect."""
     reading = case.reading(row_id)
     job = case.scene.jobs.get(reading.result.job) if reading is not None else None
-    interval_s = case.scene.interval_s if job is None else max(job.interval_s, case.scene.interval_s)
+    interval_s = case.scene.interval_s
+    if reading is not None and job is not None:
+        interval_s = max(interval_s, pace_s(job, reading.row, case.scene.now))
     return min(LINGER_INTERVALS * interval_s + CONFIRM_S, MAX_LINGER_S)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from checks.model import CheckName, Json, Outcome, Reason, Status
 from checks.net.endpoint import is_address, is_loopback, parse_endpoint
-from checks.tcp import TcpSpec
+from checks.tcp_spec import TcpSpec
+from checks.tcp_verdict import UpAtOne
 from daemon.jobs import Job, Result
 from daemon.known import CLOCK_ROW, CONNECTOR_ROW
 from daemon.state import State, TargetState
@@ -64,7 +65,7 @@ class Reading:
         self.certain = row.failing
         self.bad = row.failing or (critical and row.state is _PENDING)
         self.good = conclusive and not critical
-        self.compared = SEEN_FROM_HOST in outcome.facts
+        self.compared = outcome.status is _CRITICAL and SEEN_FROM_HOST in outcome.facts
         self.unresolved = self.silent = False
         self.downs, self.ups = NOTHING, NOTHING
         if self.check is TCP:
@@ -72,6 +73,14 @@ class Reading:
                 self._read_tcp()
         elif self.check is not DNS and (self.bad or self.good):
             self._read_addresses()
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The addresses that accepted, as a row of a port tells."""
+        story = self.outcome.story
+        if isinstance(story, UpAtOne):
+            return story.aim.chosen
+        return texts(self.outcome.facts.get("accepted"))
 
     @property
     def interval_s(self) -> float:
@@ -87,7 +96,7 @@ class Reading:
     def since(self) -> float:
         """Since when it has been as it is, in Unix seconds: the first failing look, or the only one that is known."""
         row = self.row
-        begin = row.held_since if row.failing else row.streak_since
+        begin = row.held.held_since if row.failing else row.held.streak_since
         if begin is None:
             begin = (row.judged or row.result).started_at
         return begin
@@ -107,6 +116,10 @@ class Reading:
                 self._read_relay()
 
     def _read_tcp(self) -> None:
+        story = self.outcome.story
+        if isinstance(story, UpAtOne):  # by far the most: their facts need not be made
+            self.ups = away(story.aim.chosen)
+            return
         facts = self.outcome.facts
         failed, accepted, job = reasons(facts.get("failed")), texts(facts.get("accepted")), self.job
         if self.outcome.status is not _CRITICAL:

@@ -11,6 +11,7 @@ from daemon.advice import split_action
 from daemon.diagnosis.case import BREATH, Case
 from daemon.diagnosis.found import Found
 from daemon.diagnosis.reading import TCP, Reading
+from daemon.slices import sort_steps
 
 NAMES = 2  # that lead to one port of one address: it is the same socket, so no accident
 PORTS = 2  # of one address that have to fail: a single one is a port that fails
@@ -48,7 +49,8 @@ def hosts(case: Case) -> Iterator[None]:
     case.alike = list(groups.values())
     if kept:  # then one port may be enough
         groups |= {key: [reading] for key, reading in first.items() if key not in groups}
-    for key, readings in sorted(groups.items(), key=itemgetter(0)):
+    yield
+    for key, readings in (yield from sort_steps(list(groups.items()), key=itemgetter(0))):
         refusing = not readings[0].silent
         if refusing and not any(a in quiet or a in case.accepting for a in key):
             _host(case, key, readings, refusing=True)

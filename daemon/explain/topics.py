@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
+from checks import half_open
 from checks.model import CheckName, Reason
 from checks.registry import CHECKS
 from daemon.explain import causes
@@ -19,6 +20,7 @@ _UNREGISTERED: Mapping[CheckName, str] = {
 }
 """Checks that are no probe."""
 
+_METHOD = "half_open"
 _ENDS = {
     "both": "when the condition is over: its rows are ok again for `schedule.confirm.successes` looks in a row. While "
     "nobody knows (unknown, skipped, explained by another cause) it neither starts nor ends",
@@ -60,6 +62,7 @@ def _pages() -> Iterator[tuple[str, Callable[[], str]]]:
         yield name, partial(alert_text, alert)
     for code in causes.names():
         yield code, partial(causes.cause_text, code)
+    yield _METHOD, lambda: f"{_METHOD} (method)\n\n{inspect.cleandoc(half_open.__doc__ or '')}\n"
 
 
 def names() -> list[str]:
@@ -106,7 +109,10 @@ def alert_text(alert: Alert) -> str:
 
 def overview() -> str:
     """Return the list of everything that has a page."""
-    lists = (("Checks", CheckName), ("Reasons", Reason), ("Alerts", ALERTS), ("Causes", causes.names()))
+    lists = (
+        ("Checks", CheckName), ("Reasons", Reason), ("Alerts", ALERTS), ("Causes", causes.names()),
+        ("Methods", [_METHOD]),
+    )  # fmt: skip
     sections = [f"{title}\n{columns([str(word) for word in words])}" for title, words in lists]
     return "\n\n".join(sections) + "\n\nhealthctl explain NAME explains one of them.\n"
 

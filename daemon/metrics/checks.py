@@ -1,6 +1,6 @@
 """How often each check ran, how it ended and how long it took: counted by the board since the process started."""
 
-from daemon.board import BUCKETS_S
+from daemon.counters import BUCKETS_S
 from daemon.metrics.exposition import Family, block
 from daemon.metrics.families import counter, gauge, histogram
 from daemon.view import View

@@ -1,6 +1,6 @@
 """How the engine itself is doing: scheduler, event loop, configuration."""
 
-from daemon.board import BUCKETS_S
+from daemon.counters import BUCKETS_S
 from daemon.metrics.exposition import Family
 from daemon.metrics.families import counter, gauge, histogram
 from daemon.view import View

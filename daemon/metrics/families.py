@@ -1,14 +1,19 @@
 """What the makers of metric families share: names with our prefix, and typed reading of an outcome's facts."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from checks.model import CheckName, Json, Outcome, Status
+from checks.model import CheckName, Json, Outcome, Reason, Status
 from daemon.metrics.exposition import Family, Kind
+from daemon.metrics.resource_states import ResourceState, row_state
+from daemon.slices import Steps, batches
 from daemon.state import TargetState
 from daemon.view import SECOND_SEAT, View
 
 PREFIX = "connector_health_"
+_DNS, _TCP = CheckName.DNS, CheckName.TCP
+DISAGREEMENT = frozenset({Reason.RESOLVERS_DISAGREE, Reason.REBIND_PROTECTED})
 
 
 def gauge(name: str, text: str) -> Family:
@@ -33,24 +38,55 @@ def info(name: str, text: str) -> Family:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A view, and its rows whose verdict may be shown: found in one pass, because there may be tens of thousands."""
+    """A view, and what one look at each of its rows has shown, because there may be tens of thousands.
+
+    - `rows`: those whose verdict may be shown, by check and id; `states`: what every row says of its Resources.
+    - `dissent`: for each nameserver, on how many names it has no address while another one has.
+
+    The board goes on while a moment is made and read: a row is as it was when the look began, or is left out.
+    """
 
     view: View
     rows: Mapping[CheckName, dict[str, TargetState]]
+    states: Mapping[str, ResourceState]
+    dissent: Mapping[str, int]
 
     def of(self, check: CheckName) -> list[TargetState]:
         """Return the rows of a check from the first seat (another would put two truths under one name), in order."""
         return [row for row_id, row in sorted(self.rows[check].items()) if not row_id.endswith(SECOND_SEAT)]
 
 
-def moment_of(view: View) -> Moment:
+def moment_steps(view: View) -> Steps[Moment]:
     """Look once at every row of a view."""
     rows: dict[CheckName, dict[str, TargetState]] = {check: {} for check in CheckName}
-    present = view.board.present
-    for row_id, row in view.board.rows.items():
-        if present(row):
-            rows[row.result.check][row_id] = row
-    return Moment(view, rows)
+    states: dict[str, ResourceState] = {}
+    dissent: Counter[str] = Counter()
+    present, state_of = view.board.present, view.state_of
+    dns, tcp = rows[_DNS], rows[_TCP]  # nearly all rows: to look up a member of an enumeration takes long
+    for batch in batches(list(view.board.rows.values())):
+        for row in batch:
+            row_id, result, shown = row.id, row.result, present(row)
+            states[row_id] = row_state(row, state_of, present=shown)
+            if not shown:
+                continue
+            check = result.check
+            if check is _TCP:
+                tcp[row_id] = row
+            elif check is not _DNS:
+                rows[check][row_id] = row
+            else:
+                dns[row_id] = row
+                if result.outcome.reason in DISAGREEMENT and not result.second:
+                    dissent.update(_dissenting(result.outcome))
+        yield
+    return Moment(view, rows, states, dissent)
+
+
+def _dissenting(outcome: Outcome) -> list[str]:
+    matrix = outcome.facts.get("matrix")
+    if not isinstance(matrix, Mapping):
+        return []
+    return [ns for ns, cell in matrix.items() if isinstance(cell, Mapping) and cell.get("class") != "address"]
 
 
 def succeeded(outcome: Outcome) -> bool:

@@ -1,7 +1,6 @@
 """The links between this host and Twingate: clock, control plane, Relays, NAT, nameservers."""
 
 from collections import Counter
-from collections.abc import Mapping
 
 from checks.model import CheckName, Outcome, Reason, Status
 from daemon.metrics.exposition import Family, block
@@ -10,7 +9,6 @@ from daemon.metrics.families import Moment, entries, flag, gauge, real, succeede
 MAX_SOURCES = 32  # time sources shown: a pool may hand out ever new ones
 PHASES = ("resolve", "connect", "tls", "http")
 ANSWERED_BADLY = frozenset({Reason.SERVFAIL, Reason.QUERY_REFUSED})  # the nameserver is up: it said that it won't tell
-DISAGREEMENT = frozenset({Reason.RESOLVERS_DISAGREE, Reason.REBIND_PROTECTED})
 
 
 def path_families(moment: Moment) -> list[Family]:
@@ -112,7 +110,6 @@ def _nameservers(moment: Moment) -> list[Family]:
     disagreements = gauge(
         "nameserver_disagreements", "Names for which this nameserver has no address while another one has."
     )
-    dissent = _dissent(moment)
     for row in moment.of(CheckName.RESOLVER):
         outcome = row.result.outcome
         labels = block((("nameserver", row.result.target),))
@@ -120,20 +117,5 @@ def _nameservers(moment: Moment) -> list[Family]:
         up.add(answers, labels)
         if answers and "reply_seconds" in outcome.measurements:
             seconds.add(outcome.measurements["reply_seconds"], labels)
-        disagreements.add(dissent[row.result.target], labels)
+        disagreements.add(moment.dissent.get(row.result.target, 0), labels)
     return [up, seconds, disagreements]
-
-
-def _dissent(moment: Moment) -> Counter[str]:
-    """Count for each nameserver the names on which it has no address and another one has."""
-    found: Counter[str] = Counter()
-    for row in moment.of(CheckName.DNS):
-        outcome = row.result.outcome
-        if outcome.reason not in DISAGREEMENT:
-            continue
-        matrix = outcome.facts.get("matrix")
-        if isinstance(matrix, Mapping):
-            found.update(
-                ns for ns, cell in matrix.items() if isinstance(cell, Mapping) and cell.get("class") != "address"
-            )
-    return found

@@ -7,6 +7,7 @@ from enum import StrEnum
 from checks.model import CheckName, Reason, Status
 from daemon.config.schema import Resource
 from daemon.maintenance import current_windows, in_maintenance
+from daemon.slices import Steps, at_once, batches
 from daemon.state import State, TargetState
 from daemon.view import SECOND_SEAT, View
 
@@ -56,18 +57,29 @@ _SKIPPED: Mapping[Reason | None, ResourceState] = {
 
 def count_states(view: View, present: Callable[[TargetState], bool]) -> Counter[ResourceState]:
     """Count the effective Resources by state; `present` tells whether a row's verdict is not too old to be shown."""
-    rows = {row_id: row_state(row, present, view.state_of) for row_id, row in view.board.rows.items()}
+    rows = view.board.rows.items()
+    states = {row_id: row_state(row, view.state_of, present=present(row)) for row_id, row in rows}
+    return at_once(count_steps(view, states))
+
+
+def count_steps(view: View, states: Mapping[str, ResourceState]) -> Steps[Counter[ResourceState]]:
+    """Count them from what each row says (`row_state`), by the ids of all rows that there are."""
     windows = current_windows(view.config.maintenance, view.now)
     counted: Counter[ResourceState] = Counter()
-    for resource in view.plan.resources:
-        ids = view.plan.rows_of.get(resource.name, ())
-        found = [rows.get(row_id, ResourceState.UNKNOWN) for row_id in ids]
-        if found.count(ResourceState.OK) == len(found) and found and resource.probe != "never":
-            counted[ResourceState.OK] += 1  # what nearly all of them are, found out without asking more
-            continue
-        maintained = bool(windows) and in_maintenance(resource, windows)
-        counted[resource_state(resource, ids, found, maintained=maintained)] += 1
-    return counted
+    rows_of, unknown = view.plan.rows_of, ResourceState.UNKNOWN
+    for batch in batches(view.plan.resources):
+        plain = 0
+        for resource in batch:
+            ids = rows_of.get(resource.name, ())
+            found = [states.get(row_id, unknown) for row_id in ids]
+            if found.count(_OK) == len(found) and found and resource.probe != "never":
+                plain += 1  # what nearly all of them are, found out without asking more
+                continue
+            maintained = bool(windows) and in_maintenance(resource, windows)
+            counted[resource_state(resource, ids, found, maintained=maintained)] += 1
+        counted[_OK] += plain
+        yield
+    return +counted
 
 
 def resource_state(
@@ -87,13 +99,16 @@ def resource_state(
     return ResourceState.MAINTENANCE if maintained and state in _EXCUSED else state
 
 
-def row_state(
-    row: TargetState, present: Callable[[TargetState], bool], state_of: Callable[[TargetState], State]
-) -> ResourceState:
-    """Return what one row says of the Resources before it; `state_of` tells what a cause explains."""
+def row_state(row: TargetState, state_of: Callable[[TargetState], State], *, present: bool) -> ResourceState:
+    """Return what one row says of the Resources before it.
+
+    `present`: its verdict is not too old to be shown; `state_of` tells what a cause explains.
+    """
+    if present and row.state is State.OK:
+        return _OK  # nearly all of them: found out without asking more
     outcome = row.result.outcome
     if outcome.status is Status.SKIPPED:
         return _SKIPPED.get(outcome.reason, _HELD[row.state])
-    if outcome.status is not Status.UNKNOWN and not present(row):
+    if outcome.status is not Status.UNKNOWN and not present:
         return ResourceState.UNKNOWN  # the verdict is old: nobody knows any more
-    return _OK if row.state is State.OK else _HELD[state_of(row)]  # nearly all are ok: found out without a call
+    return _HELD[state_of(row)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
-from checks.http_date import read_date
+from checks.date_header import read_date
 from checks.net.errors import net_error
 from checks.net.seat import Resolver
 from checks.net.text import printable

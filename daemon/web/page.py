@@ -2,10 +2,11 @@
 
 import base64
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlencode
 
 import jinja2
@@ -13,13 +14,15 @@ import jinja2
 from checks.model import CheckName, Event, Status
 from daemon.advice import Advice, split_action
 from daemon.alert_words import alert_lines
-from daemon.cause_rows import Told, put_together
+from daemon.cause_rows import Causes, Told, together_steps
 from daemon.connector_words import connector_lines
 from daemon.document import CauseFound, Document, Row
 from daemon.held import held_words
 from daemon.moments import ago, clock, unix_time
-from daemon.row_looks import Looks, is_second, looks
+from daemon.row_looks import Looks, is_second, looks_steps
+from daemon.slices import Steps, at_once, batches, sort_steps
 from daemon.state import State
+from daemon.summary import kinds_steps
 from daemon.words import Line as Words
 from daemon.words import lasting
 
@@ -28,6 +31,8 @@ MAX_ROWS = 500  # rows in full: beyond, a browser on a phone no longer scrolls; 
 MAX_CAUSES = 50  # boxes above everything else; so many at once are one fault that nobody recognised
 MAX_CHANGES = 10  # of the latest: a list to glance at, the rest is in the JSON
 REFRESH_S = 15  # the page asks again by itself
+LINES = 20  # rows made in full between two looks at the clock
+PARTS = 200  # of what the template yields: a few rows' worth
 
 _ATTENTION = (Status.CRITICAL, Status.WARNING, Status.UNKNOWN)
 _NOTES = frozenset({CheckName.PROVIDER, CheckName.DEFINITION})
@@ -39,6 +44,8 @@ _TITLES = {
     CheckName.TCP: "Port", CheckName.CONNECTOR: "Connector", CheckName.PROVIDER: "Status page",
     CheckName.DEFINITION: "Definition",
 }  # fmt: skip
+_NONE: Mapping[str, Row] = MappingProxyType({})
+_NO_CAUSE: Mapping[str, CauseFound] = MappingProxyType({})
 _ALONE = frozenset({CheckName.CLOCK, CheckName.HOST, CheckName.NAT})  # of these there is one: its target says nothing
 
 
@@ -94,40 +101,53 @@ class Page:
 
     def render(self, whole: Document, now: float, *, refresh: bool = True) -> str:
         """Return the page of a document; `now` is the Unix time at which it was made."""
-        seen = looks(whole["checks"])
-        causes = put_together(whole["diagnosis"], seen.first)
-        urgent = _urgent(row for row in seen.first if not causes.covers(row))
-        every = _beside(seen)
+        return "".join(at_once(self.steps(whole, now, refresh=refresh)))
+
+    def steps(self, whole: Document, now: float, *, refresh: bool = True) -> Steps[list[str]]:
+        """Return the same in pieces, in steps; of what is not shown only what sketches tell is read."""
+        seen = yield from looks_steps(whole["checks"])
+        causes = yield from together_steps(whole["diagnosis"], seen.first)
+        urgent = yield from _urgent(seen.first, causes)
+        kinds = yield from kinds_steps(seen.first)
+        every = _beside(seen, MAX_ROWS)
         verdict, stop, details = whole["summary"].partition(". ")  # sentences; the first tells what users notice
         verdict += "." if stop else ""
         shown = urgent[:MAX_ROWS]
-        return self._template.render(
+        template = self._template.generate(
             whole=whole,
             verdict=verdict,
             details=details,
             css=self._css,
             refresh_s=REFRESH_S if refresh else 0,
             made_at=clock(now),
-            causes=_told(causes.told[:MAX_CAUSES], now),
+            causes=(yield from _told(causes.told[:MAX_CAUSES], now)),
             causes_left=max(0, len(causes.told) - MAX_CAUSES),
             alerts=alert_lines(whole["alerts"], now),
             changes=whole["changes"][:MAX_CHANGES],
-            attention=[_line(row, now, seen.second.get(row["id"]), causes.alone.get(row["id"])) for row in shown],
+            attention=(yield from _lines(shown, now, seen.second, causes.alone)),
             attention_left=len(urgent) - len(shown),
             attention_query=urlencode({"status": ",".join(status.value for status in _ATTENTION)}),
             statuses=tuple(status.value for status in (*_ATTENTION, Status.OK, Status.SKIPPED)),
-            counts=_counts(seen.first),
-            rows=[_line(row, now) for row in every[:MAX_ROWS]],
-            rows_left=max(0, len(every) - MAX_ROWS),
+            counts=_counts(kinds),
+            rows=(yield from _lines(every, now)),
+            rows_left=len(seen.first) + len(seen.second) - len(every),
             connector=_grouped(connector_lines(whole, now)),
             ago=lambda moment: f"{ago(now - unix_time(moment))} ago",
         )
+        made: list[str] = []
+        while parts := list(itertools.islice(template, PARTS)):
+            made.append("".join(parts))
+            yield
+        return made
 
 
-def _urgent(rows: Iterable[Row]) -> list[Row]:
+def _urgent(rows: Sequence[Row], causes: Causes) -> Steps[list[Row]]:
     """Return what somebody should read: what decides before notes, the worst first, of these the Connector itself."""
-    found = [row for row in rows if row["status"] in _ATTENTION]
-    return sorted(found, key=_urgency)
+    found: list[Row] = []
+    for batch in batches(rows):
+        found += [row for row in batch if row["status"] in _ATTENTION and not causes.covers(row)]
+        yield
+    return (yield from sort_steps(found, _urgency))
 
 
 def _urgency(row: Row) -> tuple[bool, int, bool, bool]:
@@ -135,7 +155,7 @@ def _urgency(row: Row) -> tuple[bool, int, bool, bool]:
     return row["check"] in _NOTES, verdict, row["check"] != CheckName.CONNECTOR, row["state"] == State.PENDING
 
 
-def _told(causes: Iterable[Told], now: float) -> list[CauseBox]:
+def _told(causes: Iterable[Told], now: float) -> Steps[list[CauseBox]]:
     """Return the causes, with so many of the rows that they explain as a phone can scroll."""
     boxes: list[CauseBox] = []
     room = MAX_ROWS
@@ -150,32 +170,32 @@ def _told(causes: Iterable[Told], now: float) -> list[CauseBox]:
                 lasting=lasting(one.cause["since"], now),
                 hit=one.hit,
                 advice=split_action(one.cause["action"]),
-                rows=[_line(row, now) for row in shown],
+                rows=(yield from _lines(shown, now)),
                 left=len(one.rows) - len(shown),
                 link=runbook.startswith(_LINKED),
             )
         )
+        yield
     return boxes
 
 
-def _counts(rows: Sequence[Row]) -> list[tuple[str, dict[str, int]]]:
-    counted = Counter((row["check"], row["status"]) for row in rows)
-    present = {row["check"] for row in rows}
+def _counts(kinds: Mapping[tuple[str, str], int]) -> list[tuple[str, dict[str, int]]]:
+    present = {check for check, _ in kinds}
     return [
-        (title, {status.value: counted[check.value, status.value] for status in Status})
+        (title, {status.value: kinds.get((check.value, status.value), 0) for status in Status})
         for check, title in _TITLES.items()
         if check.value in present
     ]
 
 
-def _beside(seen: Looks) -> list[Row]:
-    """Return all rows, each second look directly below its row."""
-    every = []
-    for row in seen.first:
+def _beside(seen: Looks, most: int) -> list[Row]:
+    """Return the first rows, each second look directly below its row."""
+    every: list[Row] = []
+    for row in seen.first[:most]:
         every.append(row)
         if second := seen.second.get(row["id"]):
             every.append(second)
-    return every
+    return every[:most]
 
 
 def _grouped(lines: Iterable[Words]) -> list[tuple[str, list[Words]]]:
@@ -186,6 +206,16 @@ def _grouped(lines: Iterable[Words]) -> list[tuple[str, list[Words]]]:
             groups.append((line.label, []))
         groups[-1][1].append(line)
     return groups
+
+
+def _lines(
+    rows: Sequence[Row], now: float, second: Mapping[str, Row] = _NONE, alone: Mapping[str, CauseFound] = _NO_CAUSE
+) -> Steps[list[Line]]:
+    lines: list[Line] = []
+    for batch in batches(rows, LINES):
+        lines += [_line(row, now, second.get(row["id"]), alone.get(row["id"])) for row in batch]
+        yield
+    return lines
 
 
 def _line(row: Row, now: float, second: Row | None = None, cause: CauseFound | None = None) -> Line:

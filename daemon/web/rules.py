@@ -3,10 +3,11 @@
 import ipaddress
 from enum import Enum, auto
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11
+from aiohttp.web_request import BaseRequest
 
 from checks.net.text import printable
-from daemon.web.answer import closing, plain
+from daemon.web.answer import Response, closing, plain
 from daemon.web.hostguard import HostGuard
 
 MAX_BODY_BYTES = 4096  # nothing here takes a body; some clients send a small one with POST
@@ -29,12 +30,12 @@ class Rules:
         self._guard = guard
         self._readable = readable
 
-    def refusal(self, request: web.BaseRequest) -> web.Response | None:
+    def refusal(self, request: BaseRequest) -> Response | None:
         """Return the answer to a request that is refused; None when it may be answered."""
         at = listener_of(request)
         return self._of_message(request, at) or self._of_path(request) or self._of_origin(request, at)
 
-    def _of_message(self, request: web.BaseRequest, at: Listener) -> web.Response | None:
+    def _of_message(self, request: BaseRequest, at: Listener) -> Response | None:
         hosts = request.headers.getall("Host", [])
         if len(hosts) > 1 or (not hosts and request.version >= HttpVersion11):
             return closing(plain(400, "the request has no Host header, or several"))
@@ -51,7 +52,7 @@ class Rules:
             return closing(plain(413, f"no path here takes a body of more than {MAX_BODY_BYTES} bytes"))
         return None
 
-    def _of_path(self, request: web.BaseRequest) -> web.Response | None:
+    def _of_path(self, request: BaseRequest) -> Response | None:
         path = request.path
         if path == RELOAD:
             allowed: tuple[str, ...] = ("POST",)
@@ -63,7 +64,7 @@ class Rules:
             return None
         return plain(405, f"{path} takes {' and '.join(allowed)} only", {"Allow": ", ".join(allowed)})
 
-    def _of_origin(self, request: web.BaseRequest, at: Listener) -> web.Response | None:
+    def _of_origin(self, request: BaseRequest, at: Listener) -> Response | None:
         if at is Listener.PUBLIC and request.path not in OPEN_TO_ALL:
             return plain(
                 403,
@@ -75,7 +76,7 @@ class Rules:
         return None
 
 
-def listener_of(request: web.BaseRequest) -> Listener:
+def listener_of(request: BaseRequest) -> Listener:
     """Tell by the local address of the connection: only this host itself can reach a loopback one."""
     name = request.transport.get_extra_info("sockname") if request.transport else None
     if isinstance(name, str | bytes):

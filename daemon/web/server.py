@@ -11,7 +11,10 @@ import socket
 from dataclasses import dataclass
 from typing import cast
 
-from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+from aiohttp.web_server import Server
 
 from checks.net.endpoint import Endpoint
 from daemon.config.schema import Web
@@ -55,7 +58,7 @@ class WebServer:
         self._limits = limits or Limits()
         guard = HostGuard(configured_hosts(config) | own_names())
         self._routes = Routes(backend, guard, self._limits.send_s)
-        self._server: web.Server | None = None
+        self._server: Server | None = None
         self._listeners: list[asyncio.Server] = []
         self._socket_inode: int | None = None
 
@@ -70,6 +73,11 @@ class WebServer:
         """How many connections are open."""
         return len(self._server.connections) if self._server else 0
 
+    @property
+    def unsent(self) -> int:
+        """How many bytes of answers wait to be taken."""
+        return self._routes.unsent
+
     async def start(self) -> None:
         """Listen on every configured address, or on none. Raises: WebError with the address and what to do."""
         if self._config.config_file is not None:
@@ -78,7 +86,7 @@ class WebServer:
                 "remove it and put a reverse proxy in front"
             )
         loop = asyncio.get_running_loop()
-        self._server = web.Server(self._routes.handle)
+        self._server = Server(self._routes.handle)
         sockets: list[socket.socket] = []
         try:
             # One by one: when the second fails, the first must be closed.
@@ -108,6 +116,7 @@ class WebServer:
             server, self._server = self._server, None
             server.pre_shutdown()
             await server.shutdown(CLOSE_S)
+        await self._routes.close()
 
     def _connection(self) -> asyncio.Protocol:
         server = self._server
@@ -132,7 +141,7 @@ class _Refused(asyncio.Protocol):
         transport.close()
 
 
-class _Connection(web.RequestHandler):
+class _Connection(RequestHandler):
     """A connection whose answers to broken requests neither name the library nor fill the log."""
 
     __slots__ = ()
@@ -145,11 +154,11 @@ class _Connection(web.RequestHandler):
 
     def handle_error(
         self,
-        request: web.BaseRequest,
+        request: BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - the library's words; ours follow
-    ) -> web.StreamResponse:
+    ) -> StreamResponse:
         """Answer in one plain sentence; only what is our own fault is worth a traceback in the log."""
         if status >= 500:
             log.error("request for %s failed", request.path, exc_info=exc)

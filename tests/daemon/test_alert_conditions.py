@@ -210,7 +210,7 @@ def test_flapping_is_said() -> None:
         desk.see("tcp:db:1", OK, times=2)
     desk.fail(port_fails())
     ((_, condition),) = desk.conditions.items()
-    assert condition.flap == desk.board.rows["tcp:db:1"].flap
+    assert condition.flap == desk.board.rows["tcp:db:1"].held.flap
     assert f"it comes and goes (flap value {condition.flap:.0f} %)" in condition.words.summary
 
 

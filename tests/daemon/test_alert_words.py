@@ -8,7 +8,8 @@ import pytest
 from daemon.alert import NO_ALERTS, Alert, Alerts, Delivery
 from daemon.alert_words import MAX_ACTIVE, MAX_PENDING, AlertLine, alert_lines
 from daemon.config.schema import Maintenance, Resource
-from daemon.report_causes import alerts, maintenance
+from daemon.report_causes import alerts, maintenance_steps
+from daemon.slices import at_once
 from tests.support.outage import NOW, key, one_alert
 
 DOWN = Alert(key=key("ConnectorDown"), starts_at=NOW - 60)
@@ -83,7 +84,7 @@ def test_maintenance_is_shown() -> None:
     open_one = Maintenance(match="*.corp.internal", start=moment, to=moment + hour, reason="CHG-1")
     closed = Maintenance(match="*", start=moment - hour, to=moment)
     resources = (Resource(name="A", address="a.corp.internal"), Resource(name="B", address="10.0.0.1"))
-    told = maintenance((open_one, closed), resources, NOW)
+    told = at_once(maintenance_steps((open_one, closed), resources, NOW))
     (line,) = alert_lines(alerts(NO_ALERTS, (), "live", told), NOW)
     assert line.text == (
         "maintenance until 2026-01-02 05:00:00 UTC (CHG-1): *.corp.internal, 1 Resource; they raise no alert"

@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -78,3 +80,24 @@ def test_a_hanging_thread_does_not_keep_the_loop_from_ending() -> None:
     release.set()
     thread.join(0.2)
     assert thread.is_alive(), "it waits for its next call, which never comes; the interpreter does not wait for it"
+
+
+async def test_nothing_is_kept_of_a_call_that_is_over() -> None:
+    """What was given to a call, and what came of it, is free before the next call comes."""
+
+    class Large:
+        pass
+
+    blocking = Blocking("test")
+
+    async def call() -> list[weakref.ref[Large]]:
+        given = Large()
+        made = await blocking.call(lambda: (given, Large()), 5.0)
+        return [weakref.ref(one) for one in made]
+
+    refs = await call()
+    async with asyncio.timeout(5):
+        while any(ref() is not None for ref in refs):
+            await asyncio.sleep(0.01)
+            gc.collect()
+    assert await blocking.close(5.0)

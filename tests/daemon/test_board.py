@@ -1,7 +1,8 @@
 import pytest
 
 from checks.model import CheckName, Reason
-from daemon.board import BUCKETS_S, Board, Histogram, declared_reasons
+from daemon.board import Board
+from daemon.counters import BUCKETS_S, Histogram, declared_reasons
 from daemon.state import Policy, State
 from tests.support.rows import make_job, make_result
 

@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from checks.half_open import HalfOpen
 from checks.model import Reason
 from checks.net.errors import SeatError
 from checks.net.helper import HelperClient, HelperState
@@ -49,6 +50,8 @@ class Helper:
         """Refuse: these tests open nothing."""
         raise AssertionError((family, kind))
 
+    open_raw = open_socket
+
     def read_net(self, name: str) -> str:
         """Refuse: these tests read nothing."""
         raise AssertionError(name)
@@ -72,12 +75,15 @@ def _config(connector: str) -> Config:
 
 
 def _watch(
-    connector: str, *answers: HelperState | SeatError, sightings: tuple[Sighting, ...] = (RUNNING,)
+    connector: str,
+    *answers: HelperState | SeatError,
+    sightings: tuple[Sighting, ...] = (RUNNING,),
+    here: HalfOpen | None = None,
 ) -> ConnectorWatch:
     async def find(_: Wanted) -> Runtime:
         return Looks(*sightings)
 
-    return ConnectorWatch(_config(connector), helper=cast("HelperClient", Helper(*answers)), find=find)
+    return ConnectorWatch(_config(connector), helper=cast("HelperClient", Helper(*answers)), find=find, here=here)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +122,43 @@ async def test_connector_or_nothing() -> None:
     for attempt in (lambda: watch.seats.first.open_socket(2, 1), lambda: watch.seats.first.read_net("route")):
         with pytest.raises(SeatError, match="the helper is not there"):
             attempt()
+
+
+@pytest.mark.parametrize(
+    ("connector", "answer", "sighting", "ours"),
+    [
+        ("vantage: host", ELSEWHERE, RUNNING, True),
+        ("vantage: auto", MISSING, RUNNING, True),
+        ("vantage: auto", HERE, RUNNING, True),
+        ("vantage: auto", MISSING, replace(RUNNING, own_namespace=True), True),
+        ("vantage: auto", ELSEWHERE, RUNNING, False),
+        ("vantage: connector", MISSING, RUNNING, False),
+    ],
+    ids=["host", "no-helper", "near", "shared", "elsewhere", "nowhere"],
+)
+async def test_half_open_stands_where_the_seat_stands(
+    connector: str, answer: HelperState | SeatError, sighting: Sighting, ours: bool
+) -> None:
+    """One prober serves every seat in our own network, through every reload: it could not be opened again."""
+
+    def refuse(_family: int, _kind: int) -> socket.socket:
+        raise PermissionError
+
+    here = HalfOpen(refuse, refuse)
+    watch = _watch(connector, answer, sightings=(sighting,), here=here)
+    await watch.begin()
+    assert (watch.seats.first.half_open is here) is ours
+    if watch.seats.host is not None:
+        assert watch.seats.host.half_open is here
+    watch.reconfigure(parse_config(f"connector: {{name: t, {connector}}}\ndns: {{timeout: 1s}}".encode(), "t").config)
+    await watch.look()
+    assert (watch.seats.first.half_open is here) is ours
+    await watch.close()
+    assert not here.available
+    without = _watch(connector, answer, sightings=(sighting,))
+    await without.begin()
+    assert (without.seats.first.half_open is None) is (ours or connector == "vantage: connector")
+    await without.close()
 
 
 async def test_restart_of_the_helper_is_no_move() -> None:

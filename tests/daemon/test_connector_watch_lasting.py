@@ -50,7 +50,7 @@ class Helper:
         """Refuse: these tests open nothing."""
         raise AssertionError((family, kind))
 
-    read_net = read_file = mark = open_socket
+    read_net = read_file = mark = open_raw = open_socket
 
     def close(self) -> None:
         """Count it."""

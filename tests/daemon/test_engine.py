@@ -13,6 +13,7 @@ from daemon.board import Board
 from daemon.config.load import parse_config
 from daemon.config.schema import Config
 from daemon.engine import Engine
+from daemon.glimpse import Glimpse
 from daemon.jobs import Job, Result
 from daemon.looplag import LoopLag
 from daemon.metrics.collection import Metrics
@@ -49,7 +50,10 @@ class Scripted(Runner):
         self.runs: list[tuple[float, str, bool, bool]] = []  # when, job, thorough, confirming
         self.counts: Counter[str] = Counter()
 
-    async def run(self, job: Job, *, thorough: bool = True, confirming: bool = False) -> tuple[Result, ...]:
+    async def run(
+        self, job: Job, *, thorough: bool = True, confirming: bool = False, seen: Glimpse | None = None
+    ) -> tuple[Result, ...]:
+        del seen
         self.runs.append((asyncio.get_running_loop().time(), job.id, thorough, confirming))
         status = self.status(job, self.counts[job.id])
         self.counts[job.id] += 1

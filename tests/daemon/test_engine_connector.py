@@ -16,6 +16,7 @@ from daemon.board import Board
 from daemon.config.load import parse_config
 from daemon.config.schema import Config
 from daemon.engine import Engine
+from daemon.glimpse import Glimpse
 from daemon.jobs import SECOND_SEAT, Job, Result
 from daemon.looplag import LoopLag
 from daemon.metrics.collection import Metrics
@@ -80,7 +81,10 @@ class Scripted(Runner):
     def take(self, seats: Seats) -> None:
         """Stay: this seat has the clock of the test."""
 
-    async def run(self, job: Job, *, thorough: bool = True, confirming: bool = False) -> tuple[Result, ...]:
+    async def run(
+        self, job: Job, *, thorough: bool = True, confirming: bool = False, seen: Glimpse | None = None
+    ) -> tuple[Result, ...]:
+        del seen
         del thorough, confirming
         wall = self.seats.first.wall_clock()
         self.began.setdefault(job.id, []).append(asyncio.get_running_loop().time())
@@ -262,16 +266,16 @@ async def test_planning_what_is_learned_takes_little_of_the_loop(monkeypatch: py
     """Where a new plan costs 0.2 s, a log that teaches something each second has it made every 10 s at most."""
     async with rig(config(WIDE)) as made:
         loop, spent, loads = asyncio.get_running_loop(), 0.0, list[float]()
-        real = made.engine.load
+        real = made.engine.reload
 
-        def load(configured: Config) -> None:
+        async def reload(configured: Config) -> None:
             nonlocal spent
             loads.append(loop.time())
             spent += 0.2
-            real(configured)
+            await real(configured)
 
         monkeypatch.setattr(made.engine, "_clock", lambda: loop.time() + spent)
-        monkeypatch.setattr(made.engine, "load", load)
+        monkeypatch.setattr(made.engine, "reload", reload)
         for second in range(25):
             for _ in range(10):
                 made.saw(ConnectionKind.ESTABLISHED, f"h{second}.corp.test", 443, rule="*.corp.test", ip="10.1.1.1")
@@ -289,7 +293,7 @@ async def test_what_the_host_saw_counts_nowhere() -> None:
         await asyncio.sleep(START_SPREAD_S + 20)
         assert PORT + SECOND_SEAT in made.board.rows
         assert {r.id for r in made.engine.runner.known.rows(CheckName.TCP)} == {PORT}
-        assert sum(made.engine.verdicts().values()) == len([r for r in made.board.rows if not r.endswith(SECOND_SEAT)])
+        assert sum(made.board.statuses.values()) == len([r for r in made.board.rows if not r.endswith(SECOND_SEAT)])
         assert made.engine.settled
         made.runner.second = BAD
         made.engine.board.policy = Policy(failures=99, successes=2)

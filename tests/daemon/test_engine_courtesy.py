@@ -9,6 +9,7 @@ from daemon.board import Board
 from daemon.config.load import parse_config
 from daemon.config.schema import Config
 from daemon.engine import Engine
+from daemon.glimpse import Glimpse
 from daemon.jobs import Job, Result
 from daemon.looplag import LoopLag
 from daemon.runner import Runner
@@ -27,7 +28,10 @@ class Recorder(Runner):
         self.asked: list[float] = []
         self.memories: list[object] = []
 
-    async def run(self, job: Job, *, thorough: bool = True, confirming: bool = False) -> tuple[Result, ...]:
+    async def run(
+        self, job: Job, *, thorough: bool = True, confirming: bool = False, seen: Glimpse | None = None
+    ) -> tuple[Result, ...]:
+        del seen
         context = self._context(job, self.seats.of(job.check), thorough=thorough, confirming=confirming)
         if job.check is CheckName.CLOCK:
             self.asked.append(asyncio.get_running_loop().time())

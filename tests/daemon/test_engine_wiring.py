@@ -12,6 +12,7 @@ from checks.runtime.model import Runtime, Sighting, Wanted
 from daemon.board import Board
 from daemon.config.load import parse_config
 from daemon.engine import Engine
+from daemon.glimpse import Glimpse
 from daemon.jobs import Job, Result
 from daemon.known import CLOCK_ROW, CONNECTOR_ROW, HOST_ROW, Contexts, Known
 from daemon.looplag import LoopLag
@@ -52,8 +53,10 @@ class Recorder(Runner):
         self.facts = facts
         self.ran: list[str] = []
 
-    async def run(self, job: Job, *, thorough: bool = True, confirming: bool = False) -> tuple[Result, ...]:
-        del thorough, confirming
+    async def run(
+        self, job: Job, *, thorough: bool = True, confirming: bool = False, seen: Glimpse | None = None
+    ) -> tuple[Result, ...]:
+        del thorough, confirming, seen
         self.ran.append(job.id)
         outcome = Outcome(status=Status.CRITICAL, reason=Reason.NO_ROUTE, summary="x", facts=self.facts)
         return (

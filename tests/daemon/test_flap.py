@@ -51,7 +51,7 @@ def test_begins_and_ends_apart() -> None:
     seen: list[tuple[bool, float]] = []
     for at, letter in enumerate("ccoo" * 8 + "o" * 30):
         held, _ = advance(held, make_result(letter, float(at)), Policy())
-        seen.append((held.flapping, held.flap))
+        seen.append((held.flapping, held.held.flap))
     began = next(index for index, (flapping, _) in enumerate(seen) if flapping)
     ended = next(index for index in range(began, len(seen)) if not seen[index][0])
     assert seen[began][1] >= 30.0 > seen[began - 1][1]
@@ -63,17 +63,17 @@ def test_ignorance_changes_nothing() -> None:
     """Unknown and skipped results neither count nor push others out of the window."""
     before = play("ccoo" * 6)
     after = play("udn" * 30, before)
-    assert (after.flap, after.flapping, after.changes) == (before.flap, True, before.changes)
+    assert (after.held.flap, after.flapping, after.held.changes) == (before.held.flap, True, before.held.changes)
 
 
 def test_the_window_is_bounded() -> None:
     """However long it lasts, no more than 20 results are held."""
     held = play("co" * 500)
-    assert held.changes < 1 << FLAP_RESULTS
-    assert held.failures < 1 << FLAP_RESULTS
+    assert held.held.changes < 1 << FLAP_RESULTS
+    assert held.held.failures < 1 << FLAP_RESULTS
 
 
 def test_the_first_result_is_no_change() -> None:
     """There is nothing before it."""
-    assert play("c").flap == 0.0
-    assert play("o").flap == 0.0
+    assert play("c").held.flap == 0.0
+    assert play("o").held.flap == 0.0

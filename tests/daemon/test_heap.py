@@ -1,5 +1,7 @@
 """The collector of garbage: it does not look through all that stays while we work, and leaves no cycle behind."""
 
+import asyncio
+import contextlib
 import gc
 import weakref
 from collections.abc import Iterator
@@ -70,3 +72,37 @@ def test_what_a_reload_replaced_goes() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_a_large_reload_is_taken_for_lasting_without_a_full_collection() -> None:
+    """What many new jobs brought is left alone from then on; nothing else is looked through for that, nor for few."""
+    heap.settle()
+    full, frozen = gc.get_stats()[2]["collections"], gc.get_freeze_count()
+    plan = [Node() for _ in range(heap.MANY)]
+    heap.keep(heap.MANY - 1)
+    assert gc.get_freeze_count() == frozen
+    heap.keep(len(plan))
+    assert gc.get_freeze_count() >= frozen + heap.MANY
+    assert gc.get_stats()[2]["collections"] == full
+
+
+@pytest.mark.looptime
+async def test_the_young_are_looked_at_each_second() -> None:
+    """Rows that replace each other never make Python look: we do, so that no burst has to go through all of them."""
+    heap.settle()
+    task = asyncio.get_running_loop().create_task(heap.tend())
+    seen: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "stop":
+            seen.append(info["generation"])
+
+    gc.callbacks.append(note)
+    try:
+        await asyncio.sleep(8.5)
+    finally:
+        gc.callbacks.remove(note)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    assert seen == [0, 0, 0, 1, 0, 0, 0, 1]

@@ -5,8 +5,9 @@ from dataclasses import replace
 from checks.model import Reason, Status
 from daemon.causes import Cause, Domain
 from daemon.config.schema import Metrics
-from daemon.metrics.diagnosis import MAX_CAUSES, diagnosis_families
+from daemon.metrics.diagnosis import MAX_CAUSES, diagnosis_steps
 from daemon.metrics.state import state_families
+from daemon.slices import at_once
 from tests.support.exposed import exposition, lint, series, series_of, values
 from tests.support.office import diagnosed, office, seen, watched
 from tests.support.outage import found, nameserver_down, one_alert, outage_stage
@@ -41,25 +42,25 @@ def test_at_most_two_hundred_and_always_the_same() -> None:
     many = [port_fails(n) for n in range(1000, 1000 + MAX_CAUSES)] + big
     stage = Stage([tcp_job("a", 1)])
     stage.diagnosis = found(*many)
-    shown = values(series_of(diagnosis_families(stage.view())), "diagnosis_explains")
+    shown = values(series_of(at_once(diagnosis_steps(stage.view()))), "diagnosis_explains")
     assert len(shown) == MAX_CAUSES
     assert sum(shown.values()) == 60
     stage.diagnosis = found(*reversed(many))
-    assert values(series_of(diagnosis_families(stage.view())), "diagnosis_explains") == shown
+    assert values(series_of(at_once(diagnosis_steps(stage.view()))), "diagnosis_explains") == shown
 
 
 def test_the_same_cause_twice_is_one_series() -> None:
     """Two series with the same labels would break the whole scrape."""
     stage = Stage([tcp_job("a", 1)])
     stage.diagnosis = found(port_fails(1, explains=3), replace(port_fails(1), since=0.0))
-    assert list(values(series_of(diagnosis_families(stage.view())), "diagnosis_explains").values()) == [3]
+    assert list(values(series_of(at_once(diagnosis_steps(stage.view()))), "diagnosis_explains").values()) == [3]
 
 
 def test_targets_are_written_harmlessly() -> None:
     """A target comes from the configuration; it is escaped as every label is."""
     stage = Stage([tcp_job("a", 1)])
     stage.diagnosis = found(replace(port_fails(1), target='a"\n\x1b[2J'))
-    (labels,) = values(series_of(diagnosis_families(stage.view())), "diagnosis")
+    (labels,) = values(series_of(at_once(diagnosis_steps(stage.view()))), "diagnosis")
     assert dict(labels)["target"] == 'a"\\x0a\\x1b[2J'
 
 

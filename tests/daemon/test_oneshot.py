@@ -12,6 +12,7 @@ from checks.net.endpoint import Endpoint
 from checks.net.seat import Seat
 from daemon.config.load import parse_config
 from daemon.config.schema import Config
+from daemon.glimpse import Glimpse
 from daemon.jobs import Job, Result
 from daemon.known import Known
 from daemon.limits import Slots
@@ -73,8 +74,11 @@ class _Scripted(Runner):
         self.script = script
         self.runs: list[tuple[str, float]] = []
 
-    async def run(self, job: Job, *, thorough: bool = True, confirming: bool = False) -> tuple[Result, ...]:
+    async def run(
+        self, job: Job, *, thorough: bool = True, confirming: bool = False, seen: Glimpse | None = None
+    ) -> tuple[Result, ...]:
         assert thorough
+        assert seen is None
         assert confirming is (job.id in [job_id for job_id, _ in self.runs])
         self.runs.append((job.id, asyncio.get_running_loop().time()))
         status = self.script[job.id].pop(0)

@@ -26,9 +26,8 @@ from tests.support.recheck_rig import (
     rig,
 )  # fmt: skip
 from tests.support.scheduling import SLACK_S
+from tests.support.virtual import virtual_time
 
-on_virtual_time = pytest.mark.looptime(resolution=1e-4)
-"""In finer steps, one slot in a thousand lies within a nanosecond after a step, where the clock then stays for ever."""
 CONFIRM_S = 2.0
 WAY_OUT = Difference(way_out=True)
 SUBNET = Difference(networks=frozenset({"10.0.3.0/24"}))
@@ -40,7 +39,7 @@ async def begun(made: Rig) -> None:
     assert made.runner.began.keys() >= {HOST, CONNECTOR, RESOLVER, CONTROL_PLANE, RELAY, CLOCK}
 
 
-@on_virtual_time
+@virtual_time
 @pytest.mark.parametrize("named", [False, True], ids=["addresses", "names"])
 async def test_parents_are_asked_once_for_800_failures(named: bool) -> None:
     """800 Resources begin to fail within an interval: each parent is asked once in confirm.interval."""
@@ -58,7 +57,7 @@ async def test_parents_are_asked_once_for_800_failures(named: bool) -> None:
     assert named or len(ran[RESOLVER]) <= 2, "an address needs no nameserver: its slots only"
 
 
-@on_virtual_time
+@virtual_time
 async def test_parent_is_asked_before_the_verdict() -> None:
     """One Resource begins to fail: its parents are asked before it is failing, and then left alone."""
     async with rig(config(addresses(1))) as made:
@@ -74,7 +73,7 @@ async def test_parent_is_asked_before_the_verdict() -> None:
         assert len(ran[parent]) <= 2, "when it was pending, and when it was failing"
 
 
-@on_virtual_time
+@virtual_time
 async def test_network_event_has_the_host_failing_within_three_seconds() -> None:
     """A link that goes down: the host is asked at once and confirmed, whatever was to be asked later anyway."""
     async with rig(config(addresses(3))) as made:
@@ -89,7 +88,7 @@ async def test_network_event_has_the_host_failing_within_three_seconds() -> None
     assert ran[HOST] == pytest.approx([0, CONFIRM_S], abs=2 * SLACK_S)
 
 
-@on_virtual_time
+@virtual_time
 async def test_who_is_asked_at_a_network_event() -> None:
     """Nameservers, control plane, Relays and what is affected are asked within a second; the clock and a policy not."""
     resources = addresses(100) + "  - {name: S, address: 10.0.3.77, tcp: [22]}\n"
@@ -105,7 +104,7 @@ async def test_who_is_asked_at_a_network_event() -> None:
         assert "tcp:10.0.3.77:22" not in ran
 
 
-@on_virtual_time
+@virtual_time
 async def test_second_look_is_not_hurried() -> None:
     """A verdict that waits for its confirmation keeps its distance: an event in between makes it no sooner."""
     async with rig(config(addresses(1))) as made:
@@ -119,7 +118,7 @@ async def test_second_look_is_not_hurried() -> None:
     assert ran[CONTROL_PLANE] == pytest.approx([0, CONFIRM_S], abs=2 * SLACK_S)
 
 
-@on_virtual_time
+@virtual_time
 async def test_run_that_began_before_the_event_does_not_answer_for_it() -> None:
     """What is being asked when the network changes is asked once more when that ends."""
     async with rig(config(addresses(1))) as made:
@@ -133,7 +132,7 @@ async def test_run_that_began_before_the_event_does_not_answer_for_it() -> None:
     assert ran[CONTROL_PLANE] == pytest.approx([0, 3.0], abs=3 * SLACK_S)
 
 
-@on_virtual_time
+@virtual_time
 async def test_change_without_a_visible_effect_asks_the_host_alone() -> None:
     """Links of containers that come and go concern the host's own row, which sends nothing, and nobody else."""
     async with rig(config(addresses(30))) as made:
@@ -146,7 +145,7 @@ async def test_change_without_a_visible_effect_asks_the_host_alone() -> None:
     assert slots <= 3, "what had its slot just then"
 
 
-@on_virtual_time
+@virtual_time
 async def test_affected_are_a_bounded_number_at_a_bounded_pace() -> None:
     """Of 5,000 ports behind a default route that changed 200 are asked within a second, whatever rings."""
     async with rig(config(addresses(5000), interval="10m")) as made:
@@ -159,7 +158,7 @@ async def test_affected_are_a_bounded_number_at_a_bounded_pace() -> None:
     assert AFFECTED_MOST * 0.9 <= len(asked) <= AFFECTED_MOST + 30, "and the slots of that second"
 
 
-@on_virtual_time
+@virtual_time
 async def test_nothing_is_asked_twice_while_it_is_coming() -> None:
     """An event after the other, before what they ask for had its turn: everyone is asked once."""
     async with rig(config(names(600))) as made:
@@ -179,7 +178,7 @@ async def test_nothing_is_asked_twice_while_it_is_coming() -> None:
     assert sum(map(len, asked)) <= AGAIN_PER_S * 4 + 600 * 4 / 30 + 20
 
 
-@on_virtual_time
+@virtual_time
 async def test_connector_that_ended_is_looked_at_at_once() -> None:
     """The end of its process has the Connector's row failing in less than three seconds."""
     async with rig(config(addresses(1))) as made:
@@ -192,7 +191,7 @@ async def test_connector_that_ended_is_looked_at_at_once() -> None:
     assert ran[CONNECTOR] == pytest.approx([0.1, 0.1 + CONFIRM_S], abs=2 * SLACK_S)
 
 
-@on_virtual_time
+@virtual_time
 async def test_name_that_heals_has_its_ports_asked() -> None:
     """A name resolves again: its ports, which were not asked because of it, are within a second."""
     async with rig(config("  - {name: A, address: a.test, tcp: [443, 444]}\n")) as made:
@@ -207,7 +206,7 @@ async def test_name_that_heals_has_its_ports_asked() -> None:
         assert {made.state(port) for port in ports} == {State.OK}
 
 
-@on_virtual_time
+@virtual_time
 @pytest.mark.parametrize(("parent", "check"), [(HOST, CheckName.TCP), (CONNECTOR, CheckName.TCP)])
 async def test_parent_that_heals_has_its_dependents_asked(parent: str, check: CheckName) -> None:
     """The host's network (the Connector) is back: 800 Resources are asked within seconds, at most 200 in each."""
@@ -227,7 +226,7 @@ async def test_parent_that_heals_has_its_dependents_asked(parent: str, check: Ch
     assert all(late - early >= 0.9 for early, late in zip(asked, asked[int(AGAIN_PER_S + 2 * slots) :], strict=False))
 
 
-@on_virtual_time
+@virtual_time
 async def test_nameservers_that_heal_have_names_and_outward_checks_asked() -> None:
     """A nameserver answers again: the names that fail, the control plane and the Relays are asked within seconds."""
     async with rig(config(names(100), interval="60s")) as made:
@@ -241,7 +240,7 @@ async def test_nameservers_that_heal_have_names_and_outward_checks_asked() -> No
         assert {made.state(row) for row in rows} == {State.OK}
 
 
-@on_virtual_time
+@virtual_time
 async def test_other_nameservers_are_asked_and_the_names_that_fail_first() -> None:
     """Other nameservers are in use: they are asked at once, then names that fail, then the others."""
     async with rig(config(names(100), interval="60s")) as made:
@@ -259,7 +258,7 @@ async def test_other_nameservers_are_asked_and_the_names_that_fail_first() -> No
     assert others[-1] <= 1
 
 
-@on_virtual_time
+@virtual_time
 async def test_nothing_to_heal_is_nothing_to_ask() -> None:
     """A parent's hiccup that nobody felt has nobody asked, and quiet days have their slots alone."""
     async with rig(config(addresses(50))) as made:
@@ -274,7 +273,7 @@ async def test_nothing_to_heal_is_nothing_to_ask() -> None:
             assert [b - a for a, b in pairwise(times)] == pytest.approx([30.0] * (len(times) - 1), abs=SLACK_S)
 
 
-@on_virtual_time
+@virtual_time
 async def test_reload_takes_what_is_gone_off_the_list() -> None:
     """What was to be asked again and is configured no more is forgotten; what is new has its turn."""
     async with rig(config(addresses(100))) as made:

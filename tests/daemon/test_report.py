@@ -6,9 +6,11 @@ import pytest
 from checks.model import CheckName, Event, Reason, Status
 from daemon.report import Reporter, document, encode, overall, report, sort_key
 from daemon.report_filter import filter_rows
+from daemon.report_text import text_steps
 from daemon.state import State, TargetState
 from daemon.version import __version__
 from tests.support.reports import head, office, row, sound_host
+from tests.support.sliced import stepped, text_of
 from tests.support.views import Stage, tcp_job
 
 OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN, Status.SKIPPED
@@ -194,16 +196,43 @@ def test_any_id_has_a_place() -> None:
 
 
 def test_what_is_kept_between_two_documents_is_never_old() -> None:
-    """The daemon's document is made of kept rows and equals one made from nothing; rows that are gone are forgotten."""
-    jobs = [tcp_job("a.test", 443), tcp_job("b.test", 443)]
-    stage = Stage(jobs)
+    """The daemon's document says what one made from nothing says; rows that are gone are forgotten, new ones found."""
+    jobs = [tcp_job("a.test", 443), tcp_job("b.test", 443), tcp_job("a.test", 22)]
+    stage = Stage(jobs[:2])
     asked = frozenset({CheckName.TCP})
     reporter = Reporter()
+
+    def same() -> list[str]:
+        text = text_of(reporter, stage.view(), asked)
+        assert text == encode(report(stage.view(), asked), indent=None)
+        return [row["id"] for row in json.loads(text)["checks"]]
+
     for status, reason in ((OK, None), (OK, None), (CRITICAL, Reason.REFUSED)):
         stage.at += 30
         stage.see("tcp:a.test:443", status, reason)
         stage.see("tcp:b.test:443")
-        assert reporter.report(stage.view(), asked) == report(stage.view(), asked)
+        assert same() == ["tcp:a.test:443", "tcp:b.test:443"]
     stage.board.load(jobs[1:])
-    assert [row["id"] for row in reporter.report(stage.view(), asked)["checks"]] == ["tcp:b.test:443"]
-    assert list(reporter._made) == ["tcp:b.test:443"]
+    assert same() == ["tcp:b.test:443"]
+    stage.see("tcp:a.test:22")
+    assert same() == ["tcp:a.test:22", "tcp:b.test:443"]
+
+
+def test_rows_that_come_and_go_while_a_document_is_made() -> None:
+    """A document is of one moment: what is recorded, or vanishes, while it is made changes nothing in it."""
+    jobs = [tcp_job(f"10.0.0.{n}", 443) for n in range(250)]
+    stage, reporter, asked = Stage(jobs), Reporter(), frozenset({CheckName.TCP})
+    for job in jobs:
+        stage.see(job.id)
+    view = stage.view()
+    expected = encode(report(view, asked), indent=None)
+
+    def disturb(step: int) -> None:
+        stage.see(jobs[step % 100].id, CRITICAL, Reason.REFUSED)
+        stage.board.load(jobs[: 250 - step])
+
+    whole, _ = stepped(reporter.steps(view, asked), disturb)
+    pieces, _ = stepped(text_steps(whole), disturb)
+    assert b"".join(pieces).decode() == expected
+    with pytest.raises(KeyError, match="nonsense"):
+        whole["checks"][0]["nonsense"]  # type: ignore[typeddict-item]

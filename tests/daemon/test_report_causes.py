@@ -1,7 +1,6 @@
 """Causes, alerts and changes in the document."""
 
 import json
-import time
 from dataclasses import replace
 
 from checks.model import CheckName, Reason, Status
@@ -12,8 +11,13 @@ from daemon.document import Document, Row
 from daemon.report import Reporter, encode, report
 from daemon.report_causes import MAX_CHANGES, MAX_PENDING, alerts, changes
 from daemon.report_causes import cause as told
+from daemon.report_text import BATCH as TEXT_BATCH
+from daemon.report_text import text_steps
+from daemon.sketch import entire
+from daemon.slices import BATCH, at_once
 from daemon.view import EngineFigures
 from tests.support.outage import CHANGE, NOW, found, key, nameserver_down, outage, outage_stage
+from tests.support.sliced import stepped, text_of
 from tests.support.views import STARTED_AT, Stage, tcp_job
 
 ENGINE = EngineFigures(connector="office-1", started_at=STARTED_AT)
@@ -129,35 +133,36 @@ def test_flapping_is_told() -> None:
     (row,) = report(stage.view())["checks"]
     state = stage.board.rows["tcp:a.test:1"]
     assert state.flapping
-    assert (row["flap"], row["flapping"]) == (round(state.flap, 1), True)
+    assert (row["flap"], row["flapping"]) == (round(state.held.flap, 1), True)
 
 
-def test_kept_rows_follow_the_diagnosis() -> None:
-    """A row that did not change is told anew when another cause, or none, explains it; others are not made again."""
+def test_rows_follow_the_diagnosis() -> None:
+    """A row is told anew when another cause, or none, explains it, just as in a document made from nothing."""
     stage, reporter = outage_stage(3), Reporter()
     down = nameserver_down(stage)
     other = Cause(code="ZoneFailing", target="corp.internal", domain=Domain.RESOLVER, severity="warning", title="t",
                   text="", action="", since=NOW, explains=("dns:s1.corp.internal",))  # fmt: skip
-    kept: dict[str, Row] = {}
     for of in (NO_DIAGNOSIS, found(down), found(other), found(other, down), found(down), NO_DIAGNOSIS):
         stage.diagnosis = of
         view = stage.view(ENGINE)
-        before = dict(kept)
-        told = reporter.report(view, EVERY)
-        assert told == report(view, EVERY)
-        kept = rows_of(told)
-        if before:
-            assert kept["host:network"] is before["host:network"]
-    assert kept["dns:s1.corp.internal"]["state"] == "failing"
+        text = text_of(reporter, view, EVERY)
+        assert text == encode(report(view, EVERY), indent=None)
+        row = rows_of(json.loads(text))["dns:s1.corp.internal"]
+        assert row["state"] == ("suppressed" if of.causes else "failing")
+        sketches = at_once(reporter.steps(view, EVERY))
+        for one in (*sketches["checks"], *sketches["diagnosis"]):
+            part = dict(one)
+            assert {name: entire(one).get(name) for name in part} == part
 
 
 def test_documents_handed_out_do_not_change() -> None:
-    """A document that is still being written is not touched when the next is made."""
+    """A document that is still being written is not touched when rows report anew and the next is made."""
     stage, reporter = outage_stage(2), Reporter()
-    first = reporter.report(stage.view(ENGINE), EVERY)
-    text = encode(first)
+    first = at_once(reporter.steps(stage.view(ENGINE), EVERY))
+    text = encode(report(stage.view(ENGINE), EVERY))
     stage.diagnosis = found(nameserver_down(stage))
-    reporter.report(stage.view(ENGINE), EVERY)
+    stage.see("dns:s1.corp.internal", summary="it resolves again")
+    at_once(reporter.steps(stage.view(ENGINE), EVERY))
     assert encode(first) == text
 
 
@@ -171,26 +176,17 @@ def test_warnings_that_a_cause_explains_name_it() -> None:
     assert (row["state"], row["suppressed_by"]) == ("ok", cause.id)
 
 
-def test_a_new_diagnosis_does_not_cost_a_new_document() -> None:
-    """At 20,000 rows that all become explained at once, a document costs little more than one of which nothing is new.
-
-    The ratio is generous; a document that is made from nothing costs more than this.
-    """
-    stage, reporter = outage_stage(10_000, 0), Reporter()
-    explained = found(nameserver_down(stage))
-
-    def took(of: Reporter) -> float:
-        begin = time.process_time()
-        of.report(stage.view(ENGINE), EVERY)
-        return time.process_time() - begin
-
-    took(reporter)
-    same = min(took(reporter) for _ in range(3))
-    times = []
-    for diagnosis_now in (explained, NO_DIAGNOSIS) * 2:
-        stage.diagnosis = diagnosis_now
-        times.append(took(reporter))
-    assert min(times) < 4 * same
+def test_a_document_of_many_rows_is_made_in_steps() -> None:
+    """Whatever explains 2,000 rows, the document is made and written with a pause after each few of them."""
+    stage, reporter = outage_stage(1000, 0), Reporter()
+    for explained in (NO_DIAGNOSIS, found(nameserver_down(stage))):
+        stage.diagnosis = explained
+        whole, made = stepped(reporter.steps(stage.view(ENGINE), EVERY))
+        pieces, written = stepped(text_steps(whole))
+        assert made >= 5 * len(whole["checks"]) / BATCH
+        assert written >= len(whole["checks"]) / TEXT_BATCH
+        assert b"".join(pieces).decode() == encode(report(stage.view(ENGINE), EVERY), indent=None)
+        assert len(pieces) > 10
 
 
 def test_a_document_needs_no_result() -> None:
@@ -204,18 +200,15 @@ def test_a_document_needs_no_result() -> None:
     assert whole["checks"][0]["suppressed_by"] is None
 
 
-def test_kept_causes_follow_the_diagnosis() -> None:
-    """Of thousands of causes that did not change none is made anew; one that did is."""
+def test_causes_follow_the_diagnosis() -> None:
+    """A cause is told as it is now, and not once it is over."""
     stage, reporter = outage_stage(2), Reporter()
     cause = nameserver_down(stage)
-    told_before = []
-    for causes in ((cause,), (cause,), (replace(cause, title="worse"),), ()):
+    titles = []
+    for causes in ((cause,), (replace(cause, title="worse"),), ()):
         stage.diagnosis = found(*causes)
         view = stage.view(ENGINE)
-        whole = reporter.report(view, EVERY)
-        assert whole == report(view, EVERY)
-        told_before.append(whole["diagnosis"])
-    first, second, third, fourth = told_before
-    assert first[0] is second[0]
-    assert (third[0]["title"], fourth) == ("worse", [])
-    assert not reporter._told
+        text = text_of(reporter, view, EVERY)
+        assert text == encode(report(view, EVERY), indent=None)
+        titles.append([told["title"] for told in json.loads(text)["diagnosis"]])
+    assert titles == [[cause.title], ["worse"], []]

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -8,9 +9,10 @@ from checks.model import CheckName, Outcome, Reason, Status
 from daemon.jobs import Job
 from daemon.scheduler import START_SPREAD_S, RunKind, Scheduler
 from tests.support.scheduling import ROOM, SLACK_S, Probe, job, scheduling, unconfirmable
+from tests.support.virtual import virtual_time
 
 
-@pytest.mark.looptime
+@virtual_time
 async def test_update_leaves_equal_jobs_alone() -> None:
     """A reload with an equal job neither cancels its run nor moves its slot nor runs it an extra time."""
     probe = Probe(lambda _: 3.0)
@@ -25,7 +27,7 @@ async def test_update_leaves_equal_jobs_alone() -> None:
     assert all(b - a == pytest.approx(30.0, abs=SLACK_S) for a, b in pairwise(probe.times("a")[1:]))
 
 
-@pytest.mark.looptime
+@virtual_time
 async def test_update_cancels_what_is_gone_and_starts_what_is_new() -> None:
     """A removed job is cancelled in flight and never runs again; an added one runs soon."""
     probe = Probe(lambda _: 1000.0)
@@ -40,7 +42,7 @@ async def test_update_cancels_what_is_gone_and_starts_what_is_new() -> None:
         assert len(probe.times("old")) == 1
 
 
-@pytest.mark.looptime
+@virtual_time
 async def test_update_of_a_changed_job_replaces_its_run_without_overlap() -> None:
     """A changed job's old run is cancelled, and the new one starts only when that has ended."""
     probe = Probe(lambda _: 1000.0)
@@ -53,7 +55,7 @@ async def test_update_of_a_changed_job_replaces_its_run_without_overlap() -> Non
     assert probe.most["tcp:a"] == 1
 
 
-@pytest.mark.looptime
+@virtual_time
 async def test_update_of_a_changed_policy_port_keeps_its_distance() -> None:
     """Reloads do not make a port with a policy be asked more often than its policy allows."""
     probe = Probe()
@@ -66,7 +68,7 @@ async def test_update_of_a_changed_policy_port_keeps_its_distance() -> None:
     assert all(b - a >= 300.0 - SLACK_S for a, b in pairwise(probe.times("ssh")))
 
 
-@pytest.mark.looptime
+@virtual_time
 async def test_removed_and_added_again_while_it_ends_is_still_one() -> None:
     """A job that comes back while its cancelled run is still tidying up waits for the end of that."""
     running, most = 0, 0
@@ -96,7 +98,7 @@ async def test_removed_and_added_again_while_it_ends_is_still_one() -> None:
     assert scheduler.missed >= 1
 
 
-@pytest.mark.looptime
+@virtual_time
 async def test_cancelling_leaves_no_task() -> None:
     """When the scheduler is cancelled, all runs in flight are cancelled, and no task is left."""
     probe = Probe(lambda _: 1000.0)
@@ -109,7 +111,7 @@ async def test_cancelling_leaves_no_task() -> None:
     assert scheduler.in_flight == 0
 
 
-@pytest.mark.looptime
+@virtual_time
 async def test_a_fault_in_a_run_ends_the_scheduler() -> None:
     """An exception that the runner let through is a bug: the scheduler ends with it instead of going on half dead."""
 
@@ -123,7 +125,7 @@ async def test_a_fault_in_a_run_ends_the_scheduler() -> None:
     assert caught.group_contains(ZeroDivisionError)
 
 
-@pytest.mark.looptime
+@virtual_time
 async def test_fixed_jobs_are_never_started() -> None:
     """A target that is never probed is not run."""
     outcome = Outcome(status=Status.SKIPPED, reason=Reason.NOT_PROBEABLE, summary="not probeable")
@@ -134,3 +136,60 @@ async def test_fixed_jobs_are_never_started() -> None:
     async with scheduling(probe, [fixed]):
         await asyncio.sleep(100)
     assert probe.starts == []
+
+
+class Touchy(Job):
+    """A job that can't bear being compared."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("the same object is equal without a look at it")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@virtual_time
+async def test_update_touches_what_changed() -> None:
+    """Jobs that are the very same objects are not compared, and the alarms stay where they are for a few changes."""
+    same: list[Job] = [
+        Touchy(id=f"tcp:s{n}", check=CheckName.TCP, target="a", spec=None, interval_s=30.0, timeout_s=5.0)
+        for n in range(500)
+    ]
+    others = [job(f"o{n}") for n in range(10)]
+    probe = Probe()
+    async with scheduling(probe, [*same, *others]) as scheduler:
+        await asyncio.sleep(START_SPREAD_S + 1)
+        alarms = scheduler._alarms
+        scheduler.update([*same, *(job(f"o{n}", interval_s=40.0) for n in range(10)), job("new")])
+        assert scheduler._alarms is alarms
+        await asyncio.sleep(START_SPREAD_S + 1)
+        assert all(len(probe.times(f"o{n}")) == 2 for n in range(10))
+        assert len(probe.times("new")) == 1
+        scheduler.update([])
+        assert scheduler._alarms == []
+        assert scheduler._entries == {}
+
+
+@virtual_time
+async def test_void_alarms_never_pile_up() -> None:
+    """However often a few jobs change, no more than a tenth of the alarms are void ones."""
+    async with scheduling(Probe(), [job(f"j{n}") for n in range(100)]) as scheduler:
+        for round_ in range(200):
+            scheduler.update([job(f"j{n}", interval_s=30.0 + (round_ if n < 5 else 0)) for n in range(100)])
+        assert len(scheduler._alarms) <= 120
+
+
+@virtual_time
+async def test_change_names_only_what_differs() -> None:
+    """With `change` what is not named goes on; what is gone is cancelled, and so is what is no longer probed."""
+    outcome = Outcome(status=Status.SKIPPED, reason=Reason.NOT_PROBEABLE, summary="not probeable")
+    probe = Probe(lambda _: 1000.0)
+    async with scheduling(probe, [job("a"), job("b"), job("c"), job("d")]) as scheduler:
+        await asyncio.sleep(START_SPREAD_S + 1)
+        changed = [job("b", interval_s=31.0), job("new"), replace(job("d"), fixed=outcome)]
+        scheduler.change(changed, ["tcp:c", "tcp:unheard-of"])
+        await asyncio.sleep(START_SPREAD_S + 1)
+        assert sorted(probe.cancelled) == ["tcp:b", "tcp:c", "tcp:d"]
+        assert sorted(name for _, name, _ in probe.starts[4:]) == ["tcp:b", "tcp:new"]
+        assert scheduler.in_flight == 3

@@ -156,6 +156,18 @@ def test_a_steady_row_writes_nothing() -> None:
     assert (spell.runs, spell.began, spell.ended) == (2880, 86400.0, 172770.0)
 
 
+def test_a_row_that_is_gone_is_written_to_its_end_and_let_go() -> None:
+    """Of a target that was removed the history has the last look; nothing of it waits in memory for another one."""
+    unsaved = Unsaved()
+    for at in (0.0, 30.0, 60.0):
+        unsaved.note(make_result("o", at))
+        unsaved.take()
+    unsaved.end(ID)
+    unsaved.end(ID)
+    assert [(spell.id, spell.ended) for spell in unsaved.take()] == [(ID, 60.0)]
+    assert unsaved.of(ID) == []
+
+
 async def test_buffers_are_bounded_without_a_disk(tmp_path: Path) -> None:
     """Without a disk the oldest spells and transitions are dropped, and counted."""
     (tmp_path / "file").write_text("")

@@ -122,3 +122,15 @@ def test_the_clock_is_set_back(letter: str, counted: dict[tuple[str, str], int])
     desk.hear(bad(-3600.0))
     desk.until(-3597.0)
     assert desk.counts == counted
+
+
+def test_a_slowed_row_speaks_until_its_next_look() -> None:
+    """What has failed for long is asked less often: its word holds until it is asked again."""
+    for late, predicted in ((0.0, True), (0.5, False)):
+        desk = Desk()
+        desk.now = T - 90.0 - TCP_REACH_S - late
+        desk.probe(DB, "c", interval_s=120.0)
+        desk.now = T
+        desk.hear(bad(T, "db.test", 5432))
+        ((said, _),) = desk.after()
+        assert (said != "?") is predicted

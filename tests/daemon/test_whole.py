@@ -11,12 +11,12 @@ HOST, PORTS, DNS = "ConnectorHostNetworkDown", "ConnectorUnableToConnect", "Conn
 REST_S, LASTS_S, OVER_S = 130.0, 700.0, 900.0
 
 
-def played(*faults: str, lasts_s: float = LASTS_S, over_s: float = OVER_S, times: int = 1) -> Whole:
+def played(*faults: str, lasts_s: float = LASTS_S, over_s: float = OVER_S, times: int = 1, crowd: int = 0) -> Whole:
     """Have these faults come and heal so many times, and wait."""
     told: list[Whole] = []
 
     async def main() -> None:
-        told.append(whole := Whole())
+        told.append(whole := Whole(crowd))
         async with whole.running():
             await asyncio.sleep(REST_S)
             for _ in range(times):
@@ -45,6 +45,14 @@ def test_one_page_and_one_end(fault: str, name: str, address: str) -> None:
     told = [fires for _, fires in whole.way.said(name)]
     assert (told[0], told[-1], sorted(told, reverse=True)) == (True, False, told)
     assert len(whole.starts) == 1
+
+
+@pytest.mark.parametrize("lasts_s", [200.0, 1500.0], ids=["soon", "when-all-is-asked-slowly"])
+def test_a_crowd_is_one_page(lasts_s: float) -> None:
+    """A hundred and twenty targets of a subnet, of which a few are asked for all: one page for them, and one end."""
+    whole = played("10.4.", lasts_s=lasts_s, crowd=120)
+    assert [(what, name) for what, name, _ in whole.heard] == [("fires", PORTS), ("ends", PORTS)]
+    assert whole.heard[0][2].startswith("10.4.")
 
 
 @pytest.mark.parametrize("fault", ["gateway", "route", "10.1.", "10.2.0.3"])

@@ -66,6 +66,15 @@ def test_platform_fixes_can_be_copied(reason: Reason) -> None:
         assert all(command in text for command in re.findall(r"`[^`]+`", fix))
 
 
+@pytest.mark.parametrize("word", ["half_open", "half-open", "HalfOpen"])
+def test_half_open_has_a_page(word: str) -> None:
+    """It is no check and no reason, but the word stands in configuration and rows."""
+    page = topics.find(word)
+    assert page is not None
+    assert page.startswith("half_open (method)\n\nHalf-open probes: ")
+    assert "half_open" in topics.overview()
+
+
 def test_no_reason_stands_in_two_chapters() -> None:
     """The chapters share out the closed list."""
     assert sum(len(pages) for pages in CHAPTERS.values()) == len(Reason) == len(REASONS)

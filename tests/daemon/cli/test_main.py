@@ -68,6 +68,17 @@ def test_a_mistyped_command_names_the_nearest() -> None:
     assert "did you mean 'check'?" in healthctl("chek").stderr
 
 
+def test_the_version_costs_hardly_more_than_python() -> None:
+    """An inventory that asks every host for it pays for no library, not even the command line's."""
+    code = "import sys\nfrom daemon.cli.main import main\nsys.argv[1:] = ['--version']\nmain()\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=TIMEOUT_S)
+    version, modules = done.stdout.splitlines()
+    assert version == "healthctl 0.1.0"
+    ours = {name for name in modules.split() if name.split(".")[0] in ("daemon", "checks")}
+    assert ours == {"daemon", "daemon.cli", "daemon.cli.exits", "daemon.cli.main", "daemon.version"}
+    assert not {"click", "dataclasses", "inspect", "logging", "re"} & set(modules.split())
+
+
 @pytest.mark.parametrize(
     "arguments", [["--version"], ["--help"], ["check", "--help"], ["status", "--help"], ["run", "--help"]]
 )
