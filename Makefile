@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test acceptance detection lint format rules servers systemd requirements bench clean
+.PHONY: help demo test acceptance detection lint format rules servers systemd requirements bench fleet clean
 
 help:  ## show what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -35,10 +35,16 @@ format: $(VENV)/.dev  ## let ruff write the code anew
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.test  ## measure the cost of probes, side by side, of reading the log, and of the diagnosis
+bench: servers $(VENV)/.test  ## the published benchmark: whole processes beside other probers, then parts from inside; an hour
+	$(BIN)/python -m bench $(ARGS)
 	$(BIN)/python bench/probe_cost.py
 	$(BIN)/python bench/log_parser.py
 	$(BIN)/python bench/diagnosis.py
+	$(BIN)/python bench/exposition.py
+	$(BIN)/python bench/reload.py
+
+fleet: servers $(VENV)/.test  ## measure what 1,000 Connectors cost a Prometheus: six minutes
+	$(BIN)/python bench/fleet.py
 
 detection: servers $(VENV)/.test  ## measure how soon planted faults are seen: ten minutes, root
 	$(BIN)/python -m bench.detection
