@@ -72,16 +72,24 @@ class Blocking:
         return True
 
     def _work(self) -> None:
-        while (call := self._calls.get()) is not None:
-            result: object = None
-            error: BaseException | None = None
-            if not call.future.cancelled():
-                try:
-                    result = call.function()
-                except BaseException as raised:  # noqa: BLE001 - not handled here: carried over to who awaits
-                    error = raised
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody awaits any more
-                call.loop.call_soon_threadsafe(self._deliver, call.future, result, error)
+        while self._work_once():
+            pass
+
+    def _work_once(self) -> bool:
+        """Make one call; a method of its own, so that nothing of it is kept until the next one comes."""
+        call = self._calls.get()
+        if call is None:
+            return False
+        result: object = None
+        error: BaseException | None = None
+        if not call.future.cancelled():
+            try:
+                result = call.function()
+            except BaseException as raised:  # noqa: BLE001 - not handled here: carried over to who awaits
+                error = raised
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody awaits any more
+            call.loop.call_soon_threadsafe(self._deliver, call.future, result, error)
+        return True
 
     def _deliver(self, future: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:
         self._unfinished -= 1

@@ -5,12 +5,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from checks.connector_metrics import OwnMetrics
 from checks.connlog.model import LogCause, LogState
 from checks.connlog.summary import LogSummary
 from checks.model import Json
 from checks.runtime.model import Sighting, allowed_environment
+
+if TYPE_CHECKING:  # the diagnosis reads what was seen in every daemon; who reads it brings an HTTP client along
+    from checks.connector_metrics import OwnMetrics
 
 FDS_PER_TUNNEL = 8  # Twingate: "8 file descriptors per client tunnel"
 INVALID_TOKEN_AGES_S = 900.0
@@ -29,7 +32,7 @@ class Seen:
     sighting: Sighting
     now: float
     log: LogSummary | None = None
-    own: OwnMetrics | None = None
+    own: "OwnMetrics | None" = None
     restarts: int = 0
     restarts_15m: int = 0
     resolver_ok: bool | None = None

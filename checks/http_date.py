@@ -1,13 +1,12 @@
 """The Controller's own clock, read from the `Date` of its HTTPS replies: whole seconds, narrowed sample by sample."""
 
 import asyncio
-import datetime as dt
 import math
-import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
+from checks.date_header import read_date
 from checks.net.errors import NetError
 from checks.net.seat import Context
 from checks.net.url import parse_url
@@ -19,13 +18,6 @@ MAX_SAMPLES = 5  # each halves what the round trip leaves open: more would say l
 MAX_ADDRESSES = 4
 DATE_LAG_S = 0.05  # front ends refresh a cached Date by a timer: just after a tick it may still be the old second
 SAMPLING_S = MAX_SAMPLES + 1.0  # each sample waits less than a second for its moment, and then a round trip
-
-_IMF_FIXDATE = re.compile(
-    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d\d) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (\d{4})"
-    r" (\d\d):(\d\d):(\d\d) GMT",
-    re.ASCII,
-)
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Response(Protocol):
@@ -170,30 +162,6 @@ async def _sample(
         if connection is not None:
             connection.close()
     return None
-
-
-def read_date(headers: tuple[tuple[str, str], ...]) -> tuple[int | None, str]:
-    """Return the `Date` of a reply in Unix seconds, or None and why it must not be used.
-
-    `Age` means that a cache answered: its `Date` is when the Controller was last asked.
-    Source: RFC 9110 §5.6.7, §6.6.1; RFC 9111 §5.1.
-    """
-    if any(name == "age" for name, _ in headers):
-        return None, "the reply comes from a cache (Age)"
-    dates = [value for name, value in headers if name == "date"]
-    if len(dates) != 1:
-        return None, "no Date" if not dates else "more than one Date"
-    match = _IMF_FIXDATE.fullmatch(dates[0].strip())
-    if not match:
-        return None, "a Date that is none"
-    day, month, year, hour, minute, second = match.groups()
-    try:
-        moment = dt.datetime(
-            int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second), tzinfo=dt.UTC
-        )
-    except ValueError:
-        return None, "a Date that is none"
-    return int(moment.timestamp()), ""
 
 
 def _rejected(why: str, address: str = "") -> DateAnswer:

@@ -140,6 +140,10 @@ class Story(Protocol):
     def facts(self) -> Mapping[str, Json]:
         """Everything else that is known."""
 
+    @property
+    def reached(self) -> bool:
+        """Tell whether a user would have got through: a port accepted, a name has an address."""
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -149,6 +153,11 @@ class Words:
     action: str = ""
     measurements: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
     facts: Mapping[str, Json] = field(default_factory=lambda: _NO_FACTS)
+
+    @property
+    def reached(self) -> bool:
+        """Tell whether a user would have got through, as far as the facts of dns and tcp rows show."""
+        return bool(self.facts.get("accepted", self.facts.get("addresses")))
 
 
 class Changes(TypedDict, total=False):
@@ -219,6 +228,11 @@ class Outcome:
     def facts(self) -> Mapping[str, Json]:
         """Everything else that is known."""
         return self.story.facts
+
+    @property
+    def reached(self) -> bool:
+        """Tell whether a user would have got through: a port accepted, a name has an address."""
+        return self.story.reached
 
     def but(self, **changes: Unpack[Changes]) -> "Outcome":
         """Return this outcome with some of the constructor's arguments changed."""

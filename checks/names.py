@@ -2,8 +2,9 @@
 
 What must hold: the hosts file or a nameserver in use gives at least one IPv4 address (A record) for the name, within 5
 seconds an attempt, with this host's search list and ndots. `check` asks every nameserver; the daemon asks them in
-turn, and all of them when the one asked fails and whenever the matrix is due. A new UDP socket for each question, no
-cache, TCP when the answer is truncated.
+turn, and all of them when the one asked fails and whenever the matrix is due. No cache; TCP when the answer is
+truncated. Questions to one nameserver share a UDP socket for at most 64 questions or 2 seconds, with a random id each;
+then another random port takes over.
 
 - ok: there is an A record, even if asking for AAAA fails. Address sets that differ between nameservers are a fact.
 - warning/resolvers_disagree: some nameservers give an address and others do not; which users fail depends on whom the
@@ -32,7 +33,8 @@ from dataclasses import dataclass
 
 from checks.learned import at_most_warning
 from checks.model import Reason, Rows
-from checks.name_verdict import good_answers, judge
+from checks.name_story import good_answers
+from checks.name_verdict import judge
 from checks.net.seat import Context
 
 CRITICAL_REASONS = frozenset(

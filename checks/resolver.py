@@ -71,6 +71,8 @@ async def probe(spec: ResolverSpec, context: Context) -> Rows:
         except ValueError:  # a name that can't be one is the dns check's finding; the nameserver is asked all the same
             return await resolver.ask(nameserver, ROOT, "NS", spec.timeout_s)
 
+    if len(nameservers) == 1:
+        return judge([await ask(nameservers[0])])
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(ask(nameserver)) for nameserver in nameservers]
     return judge([task.result() for task in tasks])

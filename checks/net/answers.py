@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from checks.model import Reason
 from checks.net.endpoint import Endpoint
@@ -23,6 +24,38 @@ class AnswerClass(StrEnum):
     ERROR = "error"
     TIMEOUT = "timeout"
     UNASKED = "unasked"
+
+
+class Said(NamedTuple):
+    """What one reply says, or why there is none: the part of an `Answer` that depends on the reply alone."""
+
+    klass: AnswerClass
+    reason: Reason | None
+    evidence: str
+    addresses: tuple[str, ...] = ()
+    cnames: tuple[str, ...] = ()
+    ttl: int | None = None
+    rcode: str | None = None
+
+
+def judged(
+    shown: str, kind: str, *, exists: bool, addresses: tuple[str, ...], cnames: tuple[str, ...], ttl: int | None
+) -> Said:
+    """Return what a reply says that found something (NOERROR, `exists`) or nothing (NXDOMAIN).
+
+    `shown` is the name asked, without its final dot; `addresses` are those of the end of the chain `cnames`.
+    """
+    if not exists:
+        evidence = "it does not exist (NXDOMAIN)"
+        if cnames:
+            evidence = f"{cnames[-1]}, which {shown} is an alias of, does not exist (NXDOMAIN)"
+        return Said(AnswerClass.NXDOMAIN, Reason.NXDOMAIN, evidence, (), cnames, ttl, "NXDOMAIN")
+    if not addresses:
+        evidence = f"the answer holds no {kind} record"
+        if cnames:
+            evidence = f"an alias of {cnames[-1]}, but the answer holds no {kind} record of that"
+        return Said(AnswerClass.NO_ADDRESS, Reason.NO_ADDRESS, evidence, (), cnames, ttl, "NOERROR")
+    return Said(AnswerClass.ADDRESS, None, ", ".join(addresses), addresses, cnames, ttl, "NOERROR")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

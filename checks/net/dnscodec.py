@@ -1,6 +1,8 @@
-"""From a question to bytes, and from bytes to an answer. No I/O: what came in may be anything."""
+"""From a question to bytes, and from bytes to what they say, by dnspython. No I/O: what came in may be anything.
 
-from dataclasses import replace
+What is plain is written and read without it (checks.net.dnsquestion, checks.net.dnsquick), which must come to the same;
+they import this module only when something is not plain.
+"""
 
 import dns.exception
 import dns.flags
@@ -12,10 +14,8 @@ import dns.rdataclass
 import dns.rdatatype
 
 from checks.model import Reason
-from checks.net.answers import Answer, AnswerClass
-
-HEADER_BYTES = 12
-MAX_CHAIN = 16  # CNAMEs followed in one answer; as resolvers do, and it ends loops
+from checks.net.answers import AnswerClass, Said, judged
+from checks.net.dnsquick import HEADER_BYTES, MAX_CHAIN
 
 _FOUND = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 
@@ -27,6 +27,12 @@ def why_impossible(name: str) -> str:
     except (dns.exception.DNSException, UnicodeError) as error:
         return f"it can't be a DNS name: {error}"
     return ""
+
+
+def encode(name: str, kind: str) -> tuple[bytes, str]:
+    """Return a question as it is sent, without its id, and its name as people write it. Raises: ValueError."""
+    question = Question(name, kind, 0)
+    return question.wire[2:], question.name.to_text(omit_final_dot=True)
 
 
 class MalformedError(Exception):
@@ -89,27 +95,18 @@ class Reply:
         self._message = message
         self.truncated = truncated
 
-    def judged(self, answer: Answer) -> Answer:
-        """Return `answer` with what this reply says filled in."""
+    def said(self) -> Said:
+        """Return what this reply says."""
         rcode = self._message.rcode()
         text = dns.rcode.to_text(rcode)
-        answer = replace(answer, rcode=text, klass=AnswerClass.ERROR)
         if rcode == dns.rcode.REFUSED:
-            return replace(answer, reason=Reason.QUERY_REFUSED, evidence="it refuses to answer (REFUSED)")
+            return Said(AnswerClass.ERROR, Reason.QUERY_REFUSED, "it refuses to answer (REFUSED)", rcode=text)
         if rcode not in _FOUND:
-            return replace(answer, reason=Reason.SERVFAIL, evidence=f"it failed to answer ({text})")
+            return Said(AnswerClass.ERROR, Reason.SERVFAIL, f"it failed to answer ({text})", rcode=text)
         cnames, addresses, ttl = self._follow()
-        answer = replace(answer, cnames=cnames, ttl=ttl)
-        end = f", which {self._question.name.to_text(omit_final_dot=True)} is an alias of" if cnames else ""
-        if rcode == dns.rcode.NXDOMAIN:
-            evidence = f"{cnames[-1]}{end}, does not exist (NXDOMAIN)" if cnames else "it does not exist (NXDOMAIN)"
-            return replace(answer, klass=AnswerClass.NXDOMAIN, reason=Reason.NXDOMAIN, evidence=evidence)
-        if not addresses:
-            evidence = f"the answer holds no {answer.kind} record"
-            if cnames:
-                evidence = f"an alias of {cnames[-1]}, but the answer holds no {answer.kind} record of that"
-            return replace(answer, klass=AnswerClass.NO_ADDRESS, reason=Reason.NO_ADDRESS, evidence=evidence)
-        return replace(answer, klass=AnswerClass.ADDRESS, addresses=addresses, evidence=", ".join(addresses))
+        shown, kind = self._question.name.to_text(omit_final_dot=True), dns.rdatatype.to_text(self._question.kind)
+        exists = rcode == dns.rcode.NOERROR
+        return judged(shown, kind, exists=exists, addresses=addresses, cnames=cnames, ttl=ttl)
 
     def _follow(self) -> tuple[tuple[str, ...], tuple[str, ...], int | None]:
         """Follow the CNAME chain within the answer section; return it, its end's addresses and the least TTL.

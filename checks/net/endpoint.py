@@ -60,9 +60,14 @@ def parse_port(text: str) -> int:
     return int(text)
 
 
-@lru_cache(maxsize=65536)
 def is_address(host: str) -> bool:
     """Tell whether `host` is a literal IPv4 or IPv6 address."""
+    # Nearly every name is told by its end: those of thousands of Resources would only fill the cache.
+    return (":" in host or host[-1:].isdigit()) and _is_address(host)
+
+
+@lru_cache(maxsize=65536)
+def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -72,4 +77,6 @@ def is_address(host: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Tell whether `host` is a literal loopback address."""
+    if ":" not in host:
+        return host.startswith("127.") and is_address(host)
     return is_address(host) and ipaddress.ip_address(host).is_loopback

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from checks.model import Reason
 from checks.net.answers import Answer, AnswerClass, Lookup
-from checks.net.dnscodec import why_impossible
-from checks.net.dnswire import ask
+from checks.net.dnsquestion import why_impossible
+from checks.net.dnswire import Asker
 from checks.net.endpoint import Endpoint, is_address
 from checks.net.resolvconf import Settings, SettingsSource
 from checks.net.seat import Resolution, SocketFactory
@@ -29,7 +29,7 @@ class StubResolver:
 
     def __init__(self, settings: SettingsSource, open_socket: SocketFactory, timeout_s: float) -> None:
         self._settings = settings
-        self._open_socket = open_socket
+        self._asker = Asker(open_socket)
         self._timeout_s = timeout_s
         self._flights: dict[str, _Flight] = {}
 
@@ -40,7 +40,11 @@ class StubResolver:
 
     async def ask(self, nameserver: Endpoint, name: str, kind: str, timeout_s: float | None = None) -> Answer:
         """Ask one nameserver one question. Raises: ValueError, when `name` can't be a DNS name."""
-        return await ask(self._open_socket, nameserver, name, kind, timeout_s or self._timeout_s)
+        return await self._asker.ask(nameserver, name, kind, timeout_s or self._timeout_s)
+
+    def renew(self) -> None:
+        """Use fresh sockets from now on: the seat has moved, or is left."""
+        self._asker.renew()
 
     async def resolve(self, name: str) -> Resolution:
         """Return the addresses of `name`, or why there are none.
@@ -69,17 +73,18 @@ class StubResolver:
         known = _without_nameserver(name, settings)
         if known or not settings.nameservers:
             return known or Lookup(name=name, problems=settings.problems)
-        blank = Lookup(name=name, nameservers=settings.nameservers, problems=settings.problems)
+        nameservers, problems = settings.nameservers, settings.problems
         impossible = why_impossible(name)
         if impossible:
-            return replace(blank, impossible=impossible)
-        chosen = settings.nameservers if thorough else (settings.nameservers[first % len(settings.nameservers)],)
-        walk = _Walk(self, settings, timeout_s or self._timeout_s)
-        if len(chosen) == 1:
-            return replace(blank, answers=(await walk.through(chosen[0], name),))
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(walk.through(nameserver, name)) for nameserver in chosen]
-        return replace(blank, answers=tuple(task.result() for task in tasks))
+            return Lookup(name=name, nameservers=nameservers, problems=problems, impossible=impossible)
+        walk = _Walk(self._asker, settings, timeout_s or self._timeout_s)
+        if len(nameservers) == 1 or not thorough:
+            answers: tuple[Answer, ...] = (await walk.through(nameservers[first % len(nameservers)], name),)
+        else:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(walk.through(nameserver, name)) for nameserver in nameservers]
+            answers = tuple(task.result() for task in tasks)
+        return Lookup(name=name, answers=answers, nameservers=nameservers, problems=problems)
 
     async def _resolve(self, name: str) -> Resolution:
         settings = self._settings.current()
@@ -93,7 +98,7 @@ class StubResolver:
         impossible = why_impossible(name)
         if impossible:
             return Resolution(name=name, reason=Reason.NXDOMAIN, evidence=impossible)
-        walk = _Walk(self, settings, self._timeout_s)
+        walk = _Walk(self._asker, settings, self._timeout_s)
         answers: list[Answer] = []
         for nameserver in settings.nameservers:
             answers.append(await walk.through(nameserver, name))
@@ -118,8 +123,8 @@ class _Flight:
 class _Walk:
     """One lookup through the candidates of a name, all within one bound of time."""
 
-    def __init__(self, resolver: StubResolver, settings: Settings, timeout_s: float) -> None:
-        self._resolver = resolver
+    def __init__(self, asker: Asker, settings: Settings, timeout_s: float) -> None:
+        self._asker = asker
         self._settings = settings
         self._timeout_s = timeout_s
         self._loop = asyncio.get_running_loop()
@@ -147,16 +152,16 @@ class _Walk:
 
     async def _address(self, nameserver: Endpoint, candidate: str) -> Answer:
         """Ask for A, and for AAAA only when the nameserver knows the name and has no A: A decides."""
-        answer = await self._ask(nameserver, candidate, "A")
+        answer = await self._asker.ask(nameserver, candidate, "A", self._left())
         if answer.klass is not AnswerClass.NO_ADDRESS or self.over:
             return answer
-        other = await self._ask(nameserver, candidate, "AAAA")
+        other = await self._asker.ask(nameserver, candidate, "AAAA", self._left())
         seconds = answer.seconds + other.seconds
         return replace(other if other.klass is AnswerClass.ADDRESS else answer, seconds=seconds)
 
-    async def _ask(self, nameserver: Endpoint, candidate: str, kind: str) -> Answer:
-        left = max(self._end - self._loop.time(), MIN_ATTEMPT_S)
-        return await self._resolver.ask(nameserver, candidate, kind, min(self._timeout_s, left))
+    def _left(self) -> float:
+        """Return how long the next question may take."""
+        return min(self._timeout_s, max(self._end - self._loop.time(), MIN_ATTEMPT_S))
 
 
 _NEXT = (AnswerClass.TIMEOUT, AnswerClass.ERROR, AnswerClass.UNASKED)
