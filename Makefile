@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test acceptance detection lint format rules servers systemd requirements bench fleet clean
+.PHONY: help demo test regressions acceptance detection lint format rules servers systemd requirements bench fleet clean
 
 help:  ## show what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -42,6 +42,9 @@ bench: servers $(VENV)/.test  ## the published benchmark: whole processes beside
 	$(BIN)/python bench/diagnosis.py
 	$(BIN)/python bench/exposition.py
 	$(BIN)/python bench/reload.py
+
+regressions: servers $(VENV)/.test  ## the benchmark in half a minute: fails when a probe has become twice as dear
+	$(BIN)/python -m bench --short || $(BIN)/python -m bench --short  # other work may fall on one prober alone: once more
 
 fleet: servers $(VENV)/.test  ## measure what 1,000 Connectors cost a Prometheus: six minutes
 	$(BIN)/python bench/fleet.py

@@ -7,6 +7,7 @@ measured here is left out, and the table says why.
 
 import argparse
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -78,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = list(Bench(argparse.Namespace()).all())
     parser = argparse.ArgumentParser("python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(names)} (all)")
-    parser.add_argument("--short", action="store_true", help="only `probes`, within 40 s; exit 1 beyond twice a target")
+    bound = "only `probes`, within 40 s; exit 1 beyond twice a target, or twice what was published"
+    parser.add_argument("--short", action="store_true", help=bound)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="window of a round")
     parser.add_argument(
@@ -106,7 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.into.write_text(table.into(page, "machine", table.in_words(about)), "utf-8")
     print(table.in_words(about) + "\n")
     print(table.as_markdown(rows) if options.markdown else table.as_text(rows))
-    return int(options.short and any(row.met is False for row in rows))
+    return int(options.short and any(_fails(row) for row in rows))
+
+
+def _fails(row: Row) -> bool:
+    """Tell whether a row fails the short form; what could not be measured does so where all is there, in CI."""
+    unmeasured = row.value is None and os.environ.get("CI") == "true"
+    return row.met is False or unmeasured
 
 
 def _run(measure: Callable[[], list[Row]], name: str) -> list[Row]:

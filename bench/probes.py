@@ -34,11 +34,17 @@ RATIOS = (
     ("daemon, DNS question", "blackbox_exporter, dns", 0.5),
 )
 """Whose cost is promised to be how much of whose."""
+MISSED = {
+    ("daemon, TCP connect", "C epoll loop, TCP connect"): 6.3,
+    ("daemon, TCP half_open", "blackbox_exporter, tcp"): 0.11,
+    ("daemon, TCP half_open", "C epoll loop, TCP connect"): 2.2,
+}
+"""What was published (docs/performance.md) where that is more: the short form is to see what gets worse than this."""
 TARGETS, INTERVAL_S = 5000, 5.0  # 1,000 a second: the default of `schedule.max_rate`
 SHORT_TARGETS, SHORT_INTERVAL_S, SHORT_WINDOW_S = 500, 1.0, 5.0
 DNS = ("dns", "DNS question")
 KEPT = 0.9  # of the pace: who makes fewer probes is not at the same pace
-LOOSE = 2.0  # how far a ratio may be off in the short form: it sees regressions, not figures
+LOOSE = 2.0  # times the target, or what was published, may a ratio be in the short form: it sees regressions
 SHORT_GROUPS = (
     ("C epoll loop, TCP connect", "daemon, TCP connect", "daemon, TCP half_open", "daemon, DNS question"),
     ("blackbox_exporter, tcp", "blackbox_exporter, dns"),
@@ -141,7 +147,8 @@ def rows(rounds: Sequence[Costs], why: Reasons, loose: float) -> list[Row]:
         pairs = [(costs[ours].cpu_us, costs[theirs].cpu_us) for costs in rounds if ours in costs and theirs in costs]
         if pairs:
             our_us, their_us = zip(*pairs, strict=True)
-            made.append(ratio_row(BENCH, what, our_us, their_us, limit * loose))
+            known = limit if loose == 1.0 else max(limit, MISSED.get((ours, theirs), 0.0))
+            made.append(ratio_row(BENCH, what, our_us, their_us, known * loose))
         else:
             made.append(missing_row(BENCH, what, "see above"))
     return made

@@ -100,11 +100,11 @@ def what_to_do_about_name(reason: Reason, name: str) -> str:
     return f"{meaning} Repeat it by hand on this host: dig {shlex.quote(name)} A"
 
 
-def command(address: str, port: int, method: Method = "connect") -> str:
-    """Return the shell command that does the same by hand; a half-open probe needs root there too."""
+def command(address: str, port: int | str, method: Method = "connect") -> str:
+    """Return the shell command that does the same by hand; a half-open probe needs root there too, and says so."""
     if method == "half_open":
         family = "-6 " if ":" in address else ""
-        return f"nmap {family}-Pn -sS -p {port} {shlex.quote(address)}"
+        return f"nmap {family}-Pn -sS -p {port} {shlex.quote(address)}   # as root; needs nmap"
     return f"nc -vz -w {_COMMAND_TIMEOUT_S} {shlex.quote(address)} {port}"
 
 

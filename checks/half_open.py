@@ -218,6 +218,7 @@ class HalfOpen:
             self._answered(syn, now, life.trouble)
             return
         for look, index in syn.take_late(now):
+            syn.way.part = None  # a time-out of less than RETRANSMIT_S never has it looked up anew
             self._tell(look, index, now, life.trouble or silence(now - look.deadline))
         if now >= life.again_at and syn.waited_for:
             self._send_again(syn, life, now, RETRANSMIT_S if life.trouble else 2 * life.gap)

@@ -198,7 +198,7 @@ class Outcome:
         self.status: Final = status
         self.reason: Final = reason
         self.event: Final = event
-        self.story: Final[Story] = Words(summary, action, measurements, facts)
+        self.story: Story = Words(summary, action, measurements, facts)
 
     @classmethod
     def of(cls, story: Story, *, status: Status, reason: Reason | None = None, event: Event | None = None) -> "Outcome":

@@ -16,6 +16,15 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Method: TypeAlias = Literal["connect", "half_open"]
 
 _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+NO_RIGHT = (
+    "Give this program the right to raw sockets while it starts (CAP_NET_RAW), or connector-health-netns where it "
+    "looks from the Connector's network: healthctl explain half_open"
+)
+"""What to do where half-open probes are not available."""
+_SET_TO_CONNECT = (
+    "Take `connect` out of the Resource's `probe`, or of `probing.method`: this port is then probed half-open, where "
+    "there is the right to (healthctl explain half_open)."
+)
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 _LOW_32 = 0xFFFFFFFF
 # Linux connects the unspecified addresses to this host.
@@ -29,7 +38,8 @@ _UNSPECIFIED = {
 class PortDecision:
     """How one port is probed.
 
-    - `method` is None when it is not; then `reason` and `why` (one sentence for a person) tell why not.
+    - `method` is None when it is not; then `reason` and `why` (one sentence for a person) tell why not, and `action`
+      what to do, where anything can be done.
     - `min_interval_s`: seconds between two probes at least; 0 when the port has no such policy.
     - `confirmable`: False keeps the fast confirmation away.
     """
@@ -37,6 +47,7 @@ class PortDecision:
     method: Method | None
     reason: Reason | None = None
     why: str = ""
+    action: str = ""
     min_interval_s: float = 0.0
     confirmable: bool = True
 
@@ -80,15 +91,16 @@ def method_for(
             if never_connect
             else ("the method is set to half_open")
         )
-        missing = "but the method is set to connect" if wanted == "connect" else "which is not available here"
-        return _refusal(Reason.NOT_ALLOWED, f"{whose}, {missing}")
+        if wanted == "connect":
+            return _refusal(Reason.NOT_ALLOWED, f"{whose}, but the method is set to connect", _SET_TO_CONNECT)
+        return _refusal(Reason.NOT_ALLOWED, f"{whose}, which is not available here", NO_RIGHT)
     if policy is None or policy == "half_open":
         return PortDecision(method="connect")
     return PortDecision(method="connect", min_interval_s=policy, confirmable=False)
 
 
-def _refusal(reason: Reason, why: str) -> PortDecision:
-    return PortDecision(method=None, reason=reason, why=why, confirmable=False)
+def _refusal(reason: Reason, why: str, action: str = "") -> PortDecision:
+    return PortDecision(method=None, reason=reason, why=why, action=action, confirmable=False)
 
 
 def _within(forms: tuple[Address, ...], networks: tuple[Network, ...]) -> bool:

@@ -40,6 +40,7 @@ from checks.net.endpoint import is_address
 from checks.net.errors import NetError
 from checks.net.seat import Context, Seat
 from checks.net.tcp import Attempt, attempt_all
+from checks.policy import NO_RIGHT
 from checks.tcp_spec import TcpSpec, aim_at
 from checks.tcp_verdict import CRITICAL_REASONS, facts_of, judge, skipped, unresolved
 
@@ -102,8 +103,7 @@ def _forbidden(spec: TcpSpec, context: Context) -> Outcome | None:
         return skipped(
             Reason.NOT_ALLOWED,
             f"{spec.target} is not probed: only a half-open probe is permitted, which is not available from here",
-            f"A connect can harm the service behind port {spec.port}. Give this process CAP_NET_RAW, or give the port "
-            f"a duration in probing.ports (for example {spec.port}: 5m) to permit a connect now and then.",
+            NO_RIGHT,
         )
     if context.confirming and spec.has_policy:
         return skipped(

@@ -60,16 +60,22 @@ class _Up:
         return facts_of(self.spec, self.aim, self.attempts)
 
 
-class UpAtOne(_Up):
-    """A port of the one address that there is: a thousand of these are made in a second, and as many kept."""
+class UpAtOne(_Up, Outcome):
+    """A port of the one address that there is. Outcome and story in one: a thousand are made in a second, and kept."""
 
     __slots__ = ("aim", "error", "seconds", "spec")
 
     def __init__(self, spec: TcpSpec, aim: Aim, seconds: float, error: NetError | None) -> None:
+        self.status, self.reason, self.event = Status.OK, None, Event.NONE  # type: ignore[misc]
         self.spec = spec
         self.aim = aim
         self.seconds = seconds
         self.error = error
+
+    @property
+    def story(self) -> "UpAtOne":  # type: ignore[override]
+        """What can be read about it."""
+        return self
 
     @property
     def attempts(self) -> Sequence[Attempt]:
@@ -101,7 +107,7 @@ def plainly_up(spec: TcpSpec, aim: Aim, attempts: Sequence[Attempt]) -> Outcome 
         one = attempts[0]
         if one.error is not None and one.error.reason is not Reason.RESET:
             return None
-        return Outcome.of(UpAtOne(spec, aim, one.seconds, one.error), status=Status.OK, event=Event.NONE)
+        return UpAtOne(spec, aim, one.seconds, one.error)
     if not (all if spec.require_all and spec.expect != "any" else any)(a.accepted for a in attempts):
         return None
     return Outcome.of(UpAtSome(spec, aim, attempts), status=Status.OK, event=Event.NONE)

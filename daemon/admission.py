@@ -121,10 +121,19 @@ class Admission:
             self._pooled -= 1
             if place.subnet is not None:
                 _take_one(self._subnets, place.subnet)
-        host = place.host
-        if host is None:
-            return
-        _take_one(self._hosts, host)
+        if place.host is not None:
+            _take_one(self._hosts, place.host)
+            self._next_of(place.host)
+
+    def withdraw(self, entry: Entry) -> None:
+        """Let a job wait no more. It may have been the next of its host: then another is."""
+        if entry.waiting is not None:
+            entry.waiting = None
+            if entry.place.host is not None:
+                self._next_of(entry.place.host)
+
+    def _next_of(self, host: str) -> None:
+        """Let the longest waiting job of a host be next."""
         held = self._held.get(host) if self._held else None
         while held:
             waits = held.popleft()

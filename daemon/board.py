@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from checks.model import CheckName, Outcome, Reason, Status
 from daemon.counters import Counters, declared_reasons
@@ -127,11 +128,27 @@ class Board:
 
     def present(self, row: TargetState) -> bool:
         """Tell whether this row's verdict may be shown as a gauge: it was conclusive, within 3 intervals."""
-        job = self.jobs.get(row.result.job)
-        if job is None or not row.result.outcome.status.conclusive:
+        return self._present_at(self._clock(), row)
+
+    def presence(self) -> Callable[[TargetState], bool]:
+        """Return what tells that of a row as of now: for who asks about thousands of them."""
+        return partial(self._present_at, self._clock())
+
+    def _present_at(self, now: float, row: TargetState) -> bool:
+        result = row.result
+        status, job = result.outcome.status, self.jobs.get(result.job)
+        if job is None or status is Status.UNKNOWN or status is Status.SKIPPED:
             return False
-        age = self._clock() - self._seen.get(row.id, float("-inf"))
-        return job.fixed is not None or age <= STALE_AFTER_INTERVALS * self._pace_s(job, row)
+        age = now - self._seen.get(result.id, float("-inf"))
+        if job.fixed is not None or age <= STALE_AFTER_INTERVALS * job.interval_s:
+            return True
+        return row.failing and age <= STALE_AFTER_INTERVALS * self._pace_s(job, row)
+
+    def slowed_s(self, row: TargetState) -> float | None:
+        """Return how many seconds lie between two looks at a row that is asked less often because it fails for long."""
+        job = self.jobs.get(row.result.job)
+        pace = 0.0 if job is None or not row.failing else self._pace_s(job, row)
+        return pace if job is not None and pace > job.interval_s else None
 
     def vouch(self, row_ids: Iterable[str]) -> list[Transition]:
         """Take pending failures as seen once more, because others like them were; return the rows that changed.

@@ -52,7 +52,14 @@ def prepare(config: Config, *, before: Config, plan: Plan, learning: Learning, h
 
 
 def let_go(scheduler: Scheduler, change: PlanChange, forget: Callable[[str], None]) -> Steps[None]:
-    """Stop asking what a change removes, and have `forget` drop what was remembered of it."""
+    """Stop asking what a change removes, and have `forget` drop what was remembered of it.
+
+    What is not probed any more is not asked from then on either: a look that ended after the change would be held for
+    ever as what is known of it.
+    """
+    for settled in batches([job.id for _, job in change.changed if job.fixed is not None], AT_ONCE):
+        scheduler.change((), settled)
+        yield
     for gone in batches(change.removed, AT_ONCE):
         scheduler.change((), [job.id for job in gone])
         for job in gone:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from checks.connlog.model import LogCause
 from checks.model import CheckName, Json, Status
-from daemon.document import ConnectorLog, Document, Row
+from daemon.document import ConnectorLog, Document, Probing, Row
 from daemon.record_words import learned_line, record_lines
 from daemon.words import Line, count, listed, past, some
 
@@ -26,6 +26,7 @@ def connector_lines(whole: Document, now: float) -> list[Line]:
     return [
         *([] if row is None else _process(row)),
         _seat(whole, row),
+        *_probing(whole["probing"]),
         *([Line(label="Log", text="not read")] if log is None else _log(log, now)),
         learned_line(whole["learned"]),
         *record_lines(whole["predictions"], log, now),
@@ -62,6 +63,22 @@ def _seat(whole: Document, process: Row | None) -> Line:
         f"probes start on this host, which may differ from what the Connector meets (confidence: {whole['confidence']})"
     )
     return Line(label="Seat", text=text)
+
+
+def _probing(how: Probing | None) -> list[Line]:
+    """Say how ports are asked, and what keeps us from asking as we would."""
+    if how is None:
+        return []
+    lines = []
+    if how["method"] == "half_open":
+        lines.append(Line(label="Method", text="ports are asked half-open: no application there sees it"))
+    elif how["missing"]:
+        text = f"ports are asked by connect; those that permit half-open probes only are not asked: {how['missing']}"
+        lines.append(Line(label="Method", text=f"{text} (healthctl explain half_open)"))
+    if how["strain"]:
+        text = f"at most {how['share_of_rate']:.0%} of schedule.max_rate, nothing from 90% in use on: {how['strain']}"
+        lines.append(Line(label="" if lines else "Method", text=text, status=Status.WARNING))
+    return lines
 
 
 def _descriptors(fds: Json) -> str:

@@ -101,8 +101,9 @@ class Crowds:
         self._rounds: dict[str, tuple[_Group, _Round]] = {}  # by their samples
 
     def known(self) -> list[str]:
-        """Return the jobs that are waited for here."""
-        return [*self._group_of, *self._rounds]
+        """Return the jobs that are waited for here, or may yet be asked."""
+        again = (job_id for group in self._groups.values() for job_id in group.failed_twice)
+        return [*self._group_of, *self._rounds, *again]
 
     def concerns(self, job_id: str) -> bool:
         """Tell whether a job is waited for here."""
@@ -147,7 +148,11 @@ class Crowds:
 
     def forget(self, job_ids: Iterable[str]) -> None:
         """Let go of jobs that are gone."""
-        for job_id in job_ids:
+        gone = dict.fromkeys(job_ids)
+        for kept in self._groups.values():
+            for job_id in [i for i in kept.failed_twice if i in gone]:
+                kept.failed_twice.remove(job_id)
+        for job_id in gone:
             group = self._group_of.get(job_id)
             if group is not None:
                 self._leave(group, job_id)

@@ -30,6 +30,7 @@ class Row(TypedDict):
     facts: dict[str, Json]
     flap: float | None
     flapping: bool | None
+    slowed_to_seconds: float | None
 
 
 class CauseFound(TypedDict):
@@ -230,6 +231,19 @@ class Predictions(TypedDict):
     disagreements: list[Disagreement]
 
 
+class Probing(TypedDict):
+    """How ports are asked: `method` is half_open or connect, where no policy says otherwise.
+
+    `missing` says what half-open probes lack here, null where nothing is; `strain` why only `share_of_rate` of
+    `schedule.max_rate` is used, null where nothing is.
+    """
+
+    method: str
+    missing: str | None
+    share_of_rate: float
+    strain: str | None
+
+
 class Document(TypedDict):
     """The whole document; `alerts` is null in a single look, which decides none."""
 
@@ -250,3 +264,4 @@ class Document(TypedDict):
     predictions: Predictions | None
     alerts: AlertsDecided | None
     changes: list[ChangeSeen]
+    probing: Probing | None

@@ -81,6 +81,7 @@ class Engine:
             connector=self.watch,
             connector_seat=lambda: self.watch.connector_seat,
             refusal=self.headroom.refusal,
+            version=lambda: board.version,
         )
         self.runner = Runner(self.watch.seats, frozenset(), known, lag.between)
         self.rechecks = Rechecks(self.scheduler, board, self._clock, self._vouch)
@@ -90,13 +91,13 @@ class Engine:
         """Put a configuration in force at once: jobs that are the same go on undisturbed."""
         at_once(self._load(config, lambda: None))
 
-    async def reload(self, config: Config, in_force: Callable[[], None] = lambda: None) -> int:
+    async def reload(self, config: Config | None = None, in_force: Callable[[], None] = lambda: None) -> int:
         """Put a configuration in force while the loop goes on; return how many jobs are new, or not what they were.
 
-        `in_force` is called in the moment when it is.
+        None: plan anew by the one that is in force then. `in_force` is called in the moment when it is.
         """
         async with self._loading:
-            steps = self._load(config, in_force)
+            steps = self._load(config or self.config, in_force)
             try:
                 return await in_slices(steps)
             except asyncio.CancelledError:
@@ -229,7 +230,7 @@ class Engine:
             made_for = self.plan.made_for
             other = made_for is not None and made_for.half_open is not self._half_open
             if (other or self.insight.learning.version != self._learned) and began >= rested_at:
-                await self.reload(self.config)
+                await self.reload()
                 rested_at = began + (PLAN_REST + 1) * (self._clock() - began)
 
     async def follow(self) -> NoReturn:
@@ -245,9 +246,7 @@ class Engine:
 
     def network_changed(self, difference: Difference = NO_DIFFERENCE, *, outward: bool = True) -> None:
         """Links, addresses or routes changed: ask at once what that may break, or mend."""
-        for seat in self.watch.seats.all:
-            if seat.half_open is not None:
-                seat.half_open.network_changed()
+        self.watch.seats.network_changed()
         self.rechecks.network_changed(difference, outward=outward)
 
     def nameservers_changed(self) -> None:

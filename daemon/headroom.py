@@ -92,6 +92,17 @@ class Headroom:
         """Tell whether probes are not sent now because this host can't carry them."""
         return self._helpless or Strain.SPENT in (self._entries.strain, self._ports.strain)
 
+    @property
+    def share(self) -> float:
+        """The share of `max_rate` that is used."""
+        return self._share
+
+    @property
+    def strain(self) -> str:
+        """Say what runs short; empty: nothing does, and the whole rate is used."""
+        worst = max(self._entries, self._ports, key=_pressing)
+        return str(worst.use or "") if self.starved or self._share < 1.0 else ""
+
     def refusal(self, job: Job) -> Outcome | None:
         """Return the outcome of a job that must not be sent now; None: send it.
 
@@ -132,6 +143,8 @@ class Headroom:
                 self._at_floor, self._helpless = (_share_of(worst) if share == FLOOR else None), False
             else:
                 self._helpless = self._helpless or _share_of(worst) >= self._at_floor + GROWN
+        else:
+            self._helpless = False  # it fills no more, and the rate stays as low as it is
         if share != self._share:
             self._share = share
             self._throttle(share)

@@ -23,4 +23,5 @@ def held_words(row: Row, now: float) -> str:
     flaps = f"flapping ({row['flap']:.0f} %): it comes and goes" if row["flapping"] and row["flap"] else ""
     if since is None or (row["status"], state) in _SILENT:
         return flaps
-    return f"{_WORDS[State(state or State.UNKNOWN)]} for {ago(now - unix_time(since))}" + (flaps and f"; {flaps}")
+    slow = f", asked every {ago(row['slowed_to_seconds'])} until it answers" if row["slowed_to_seconds"] else ""
+    return f"{_WORDS[State(state or State.UNKNOWN)]} for {ago(now - unix_time(since))}{slow}" + (flaps and f"; {flaps}")

@@ -23,6 +23,9 @@ from daemon.telling import Teller
 from daemon.view import View
 
 TICK_S = 1.0  # an alert is decided at most this late
+REST, LONGEST_TICK_S = 12.0, 4.0
+"""After a look the judge rests so many times as long as it took, at most so many seconds: with thousands of rows that
+fail and as many that do not, a look takes a tenth of a second, and each second brings new rows."""
 REVIEW_S = 10.0  # a diagnosis is made anew at least this often: verdicts grow old without any event
 SAVE_S = 1.0  # a disk that takes longer must not hold up an alert
 
@@ -72,15 +75,16 @@ class Judge:
         self._announce()
 
     async def run(self) -> NoReturn:
-        """Judge once a second until cancelled."""
+        """Judge once a second until cancelled; more rarely where a look takes long."""
         while True:
+            began = self._clock()
             await self.tick()
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(min(max(TICK_S, REST * (self._clock() - began)), LONGEST_TICK_S))
 
     async def tick(self) -> None:
         """Judge once."""
         view = self._view()
-        self._around.teller.starved(view.engine.starved, view.engine.event_loop_lag_s)
+        self._around.teller.starved(view.engine.starved_of)
         routes, dead = self._around.network()
         situation = (view.board.version, view.plan, view.config, routes, dead, view.changes)
         now = self._clock()

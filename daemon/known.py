@@ -28,6 +28,7 @@ class Known:
     - `latest` returns a row's last result while it is fresh enough to stand on, else None.
     - `user_failed` tells whether the Connector's log lately showed a user failing on the target of a job.
     - `log` is what that log has told; None: it is not read.
+    - `version` returns something else than before whenever a row may have failed; never the same: ask each time.
     - `refusal` returns the outcome of a job that this host can't carry now; None: it can.
     - `connector` looks at the Connector's process; None: nobody does. `connector_seat` is where it stands, if known.
     """
@@ -40,6 +41,7 @@ class Known:
     connector: Runtime | None = None
     connector_seat: Callable[[], Seat | None] = lambda: None
     refusal: Callable[[Job], Outcome | None] = lambda _: None
+    version: Callable[[], object] = object
 
 
 class Contexts:
@@ -56,6 +58,7 @@ class Contexts:
         self._dns, self._host, self._connector = (
             check in enabled for check in (CheckName.DNS, CheckName.HOST, CheckName.CONNECTOR)
         )
+        self._clear_at: object = None  # the version of what is known at which our place was last seen to be well
 
     def of(
         self, job: Job, seat: Seat, memory: object, *, thorough: bool, confirming: bool, second: bool = False
@@ -98,20 +101,31 @@ class Contexts:
         """Return the outcome of a job whose parent failed: no Connector, no network, no address for its name."""
         if job.check is not CheckName.TCP and job.check is not CheckName.DNS:
             return None
-        if self._connector:
-            connector = self.known.latest(CONNECTOR_ROW)
-            if connector is not None and connector.outcome.facts.get("running") is False:
-                return dependency_failed("the Connector is not running", CONNECTOR_ROW)
-        if self._host:
-            host = self._here(HOST_ROW)
-            lonely = host is not None and host.outcome.facts.get("loopback_only") is True
-            if lonely and not (job.host is not None and is_loopback(job.host)):
-                return dependency_failed("this host has no network interface but loopback", HOST_ROW)
+        if self._clear_at != (version := self.known.version()):
+            if (failed := self._failed_place(job)) is not None:
+                return failed
+            if not self._lonely():
+                self._clear_at = version
         if job.check is CheckName.TCP and job.name is not None and self._dns:
             dns = self._here(f"dns:{job.name}")
             if dns is not None and dns.outcome.status is Status.CRITICAL:
                 return dependency_failed(f"{job.name} does not resolve", dns.id)
         return None
+
+    def _failed_place(self, job: Job) -> Outcome | None:
+        """Return the outcome where the place that we look from is the matter."""
+        if self._connector:
+            connector = self.known.latest(CONNECTOR_ROW)
+            if connector is not None and connector.outcome.facts.get("running") is False:
+                return dependency_failed("the Connector is not running", CONNECTOR_ROW)
+        if self._lonely() and not (job.host is not None and is_loopback(job.host)):
+            return dependency_failed("this host has no network interface but loopback", HOST_ROW)
+        return None
+
+    def _lonely(self) -> bool:
+        """Tell whether the host has no interface but loopback."""
+        host = self._here(HOST_ROW) if self._host else None
+        return host is not None and host.outcome.facts.get("loopback_only") is True
 
     def left_to_the_name(self, job: Job, outcome: Outcome) -> Outcome:
         """Leave it to the name's own row to tell that a name fails, also where the port was asked first."""

@@ -91,6 +91,8 @@ class Learnable:
             return False
         if endpoint in self._relays.endpoints and endpoint not in Relays().endpoints:
             return False
+        if self._probing.ports.get(endpoint.port) == "half_open":  # Relays are connected to
+            return False
         if is_address(host):
             return ":" not in host and self._permitted(host, None)
         return host.endswith(RELAY_DOMAIN)

@@ -2,8 +2,8 @@
 
 It has four capabilities so that the daemon needs none, knows only the Connector that its arguments name, and answers
 on a unix socket (SOCK_SEQPACKET) JSON objects of at most 256 bytes: {"op": "socket", "family": 2 | 10, "type": 1 | 2},
-{"op": "raw", "family", "port": the only one whose answers it hears}, {"op": "file", "name": of /etc}, {"op": "net",
-"name": of /proc/PID/net}, {"op": "mark" | "state"}; `id` comes back.
+{"op": "raw", "family"} (answered with the port, held here, of which alone it hears), {"op": "file", "name": of /etc},
+{"op": "net", "name": of /proc/PID/net}, {"op": "mark" | "state"}; `id` comes back.
 Refused: {"error": not_running | permission_denied | bad_request | not_found | failed, "text", "errno"}.
 Source: setns(2), openat2(2), pidfd_open(2), capabilities(7).
 """
@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from checks.net.rawtcp import open_raw
+from checks.net.rawtcp import Reserve
 from daemon.netns_target import READ, Refusal, arguments, call, mark, state
 
 MAX_REQUEST, MAX_CLIENTS, MAX_FILE = 256, 8, 1 << 16
@@ -58,6 +58,7 @@ class Connector:
     def __init__(self, find: Callable[[], int]) -> None:
         self.find, self.own = find, os.open("/proc/self/ns/net", READ)
         self.pid, self.place, self.life, self.again, self.why = 0, -1, -1, 0.0, ("", "")
+        self.reserve, self.asker = Reserve(), 0
 
     def gone(self) -> bool:
         """Tell whether the process that was found, if any, has ended."""
@@ -100,14 +101,15 @@ class Connector:
 
     def answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
         """Return what is asked for, and a descriptor or -1. Raises: Refusal, OSError."""
-        place, what, name, port = self.look(), request.get("op"), request.get("name"), request.get("port", 0)
-        raw = what == "raw" and type(port) is int and 0 < port < 1 << 16
-        kind = [request.get("family"), socket.SOCK_STREAM if raw else request.get("type")]
-        if (raw or what == "socket") and kind in SOCKETS:
-            family, how = int(kind[0]), int(kind[1]) | socket.SOCK_NONBLOCK
+        place, what, name, kind = self.look(), request.get("op"), request.get("name"), request.get("type")
+        kind = [request.get("family"), socket.SOCK_STREAM if what == "raw" else kind]
+        if what in ("raw", "socket") and kind in SOCKETS:
             with inside(place, self.own):
                 try:
-                    return {}, (open_raw(family, port) if raw else socket.socket(family, how)).detach()
+                    if what == "socket":
+                        return {}, socket.socket(kind[0], kind[1] | socket.SOCK_NONBLOCK).detach()
+                    raw, port = self.reserve.open(os.stat("ns/net", dir_fd=place).st_ino, int(kind[0]), self.asker)
+                    return {"port": port}, raw.detach()
                 except OSError as error:
                     raise Refusal("failed", error.strerror, error.errno) from error
         if what == "file" and name in FILES:
@@ -158,7 +160,7 @@ def drop_privileges() -> None:
 
 def exchange(connector: Connector, client: socket.socket) -> bool:
     """Answer one request, without waiting for the client; tell whether it is still there."""
-    descriptor = -1
+    descriptor, connector.asker = -1, client.fileno() % MAX_CLIENTS  # few ports, and seldom one for two
     try:
         if data := client.recv(MAX_REQUEST + 1, socket.MSG_DONTWAIT):
             reply, descriptor = connector.reply(data)

@@ -138,6 +138,7 @@ async def check_once(
                 past = await Store.read_only(config.state.path)
                 insight = Insight(config, wall_clock, lambda _: None, Memory(recall=past.recall))
                 await _find(watch, insight, enabled)
+        method = watch.method
         plan = _narrowed(make_plan(config, enabled, insight.learned, half_open=watch.half_open), resources)
         run = OneShot(plan.jobs, slots, config.schedule.confirm.interval)
         board = Board(Policy(failures=1, successes=1), wall_clock, clock=loop.time)
@@ -158,6 +159,7 @@ async def check_once(
         started_at=wall,
         duration_s=loop.time() - begin,
         event_loop_lag_s=lag.largest(),
+        method=method,
     )
     observed = insight.observed(watch.sighting, predictions=False)
     from daemon.diagnosis.diagnostician import diagnose_once  # noqa: PLC0415 - no probe waits for what judges them

@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 
 from checks.half_open import HalfOpen
-from checks.net.rawtcp import open_raw
+from checks.net.rawtcp import open_reserved
 from checks.net.seat import open_socket
 
 log = logging.getLogger("connector_health.privilege")
@@ -20,14 +20,14 @@ _CAP_NET_RAW = 13
 _BIT = 1 << _CAP_NET_RAW
 _SETS = ("Eff", "Prm", "Inh", "Amb", "Bnd")
 _VERSION_3 = 0x20080522  # of struct __user_cap_header_struct
-_CAPBSET_DROP, _CAP_AMBIENT, _AMBIENT_LOWER = 24, 47, 3  # prctl
+_CAPBSET_DROP, _NO_NEW_PRIVS, _CAP_AMBIENT, _AMBIENT_LOWER = 24, 38, 47, 3  # prctl
 
 
 def open_half_open() -> HalfOpen | None:
     """Open this process's half-open prober, if it has the right to; None: it has not."""
     if "Eff" not in sets_with_net_raw():
         return None
-    prober = HalfOpen(open_raw, open_socket)
+    prober = HalfOpen(open_reserved, open_socket)
     for family, error in prober.open().items():
         log.warning("no half-open probes over %s: %s", family, error.evidence)
     return prober
@@ -38,13 +38,14 @@ def drop_net_raw(*, for_children: bool = True) -> None:
 
     `for_children`: no program that this process starts may have it either.
     """
-    had = sets_with_net_raw()
-    if not had.intersection(_SETS[:4]):
+    if not sets_with_net_raw().intersection(_SETS[:4]):
         return
     library = ctypes.CDLL(None, use_errno=True)
     library.prctl(_CAP_AMBIENT, _AMBIENT_LOWER, _CAP_NET_RAW, 0, 0)
-    if for_children:  # takes CAP_SETPCAP, which root has; without it there is no way to get the right back anyway
-        library.prctl(_CAPBSET_DROP, _CAP_NET_RAW, 0, 0, 0)
+    if for_children and library.prctl(_CAPBSET_DROP, _CAP_NET_RAW, 0, 0, 0):
+        # It takes CAP_SETPCAP. A container's root may be without it, and starting any program, this one too, would
+        # give such a root back all that its bounding set holds. This keeps it from that, and takes no right.
+        library.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(_VERSION_3, 0)
     held = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the same for the numbers from 32
     if library.capget(header, held) == 0:

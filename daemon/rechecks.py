@@ -4,6 +4,7 @@ Only `Scheduler.confirm` asks, so that its limits hold: a port with a policy, th
 never asked at once, and what is coming already is not asked twice.
 """
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
@@ -11,13 +12,15 @@ from checks.model import CheckName, Reason, Status
 from daemon.board import Board
 from daemon.changes.network import Difference
 from daemon.config.schema import Schedule
-from daemon.crowd import Crowds
+from daemon.crowd import SAMPLES, Crowds
 from daemon.jobs import SECOND_SEAT, Job, Result
 from daemon.known import CONNECTOR_ROW, HOST_ROW, OUTWARD_CHECKS, RESOURCE_CHECKS
 from daemon.plan import Plan
 from daemon.reached import Destinations, addresses_of
 from daemon.scheduler import TICK_S, Scheduler
 from daemon.state import State, TargetState, Transition
+
+log = logging.getLogger("connector_health.rechecks")
 
 RESOLVER_JOB = "resolver:nameservers"
 AGAIN_PER_S = 200.0  # jobs asked again after a change: 800 Resources in 4 s, a fifth of the default `max_rate`
@@ -99,7 +102,8 @@ class Rechecks:
     def ended(self, job: Job, results: Collection[Result], transitions: Collection[Transition]) -> None:
         """A run has ended: confirm what it left open; ask the parents of what fell, the dependents of what rose."""
         self.looked_at(job.id)
-        if not transitions and job.id not in self._unsettled and job.id not in self._again and all(map(_well, results)):
+        quiet = not transitions and job.id not in self._unsettled and job.id not in self._again
+        if quiet and not self._crowds.concerns(job.id) and all(map(_well, results)):
             return  # nearly always
         if any(self._is_unsettled(result.id) for result in results if not result.second):
             self._unsettled.add(job.id)
@@ -169,6 +173,7 @@ class Rechecks:
         """Take failures as confirmed; return those that need more looks than two."""
         if self._vouch is None:
             return list(job_ids)
+        log.info("%d more failures count as confirmed: %d of their kind were asked again", len(job_ids), SAMPLES)
         for change in self._vouch(job_ids):
             if change.after is State.FAILING:
                 self._unsettled.discard(change.id)

@@ -12,7 +12,7 @@ from checks.net.text import printable
 from daemon import report_causes, report_observed
 from daemon.alert import NO_ALERTS, Alerts, Delivery
 from daemon.causes import NO_DIAGNOSIS, Change, Diagnosis
-from daemon.document import AlertsDecided, CauseFound, Document, MaintenanceOpen, Row
+from daemon.document import AlertsDecided, CauseFound, Document, MaintenanceOpen, Probing, Row
 from daemon.moments import rfc3339
 from daemon.observed import Observed
 from daemon.report_rows import held_row, own_row, seconds, seen_row, sketched_row
@@ -60,6 +60,7 @@ class Head:
     runbooks: str = ""
     mode: str = "live"
     maintenance: tuple[MaintenanceOpen, ...] = ()
+    probing: Probing | None = None
 
 
 class Reporter:
@@ -118,6 +119,7 @@ def _head_steps(view: View, asked: frozenset[CheckName] | None) -> Steps[Head]:
         alerts=view.alerts,
         deliveries=view.deliveries,
         changes=view.changes,
+        probing=report_observed.probing(engine),
         runbooks=view.config.alerting.runbooks,
         mode=view.config.alerting.mode,
         maintenance=tuple(windows),
@@ -166,6 +168,7 @@ def _steps(
         "predictions": report_observed.predictions(head.observed.predictions),
         "alerts": _alerts(head) if head.held else None,
         "changes": report_causes.changes(head.changes),
+        "probing": head.probing,
     }
 
 

@@ -4,8 +4,19 @@ from checks.connlog.summary import LogSummary
 from daemon import document
 from daemon.moments import rfc3339
 from daemon.observed import Learned, Predictions
+from daemon.view import EngineFigures
 
 SHARE_DIGITS = 6  # of precision and recall: more than any count of events can tell
+
+
+def probing(engine: EngineFigures) -> document.Probing:
+    """Return the part `probing`."""
+    return {
+        "method": "half_open" if engine.method.half_open else "connect",
+        "missing": engine.method.lacking or None,
+        "share_of_rate": engine.share_of_rate,
+        "strain": engine.strain or None,
+    }
 
 
 def connector_log(log: LogSummary | None) -> document.ConnectorLog | None:

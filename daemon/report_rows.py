@@ -40,12 +40,14 @@ def _row(row: TargetState, *, held: bool) -> Row:
         "facts": {key: _finite(value) for key, value in outcome.facts.items()},
         "flap": round(row.held.flap, FLAP_DIGITS) if held else None,
         "flapping": row.flapping if held else None,
+        "slowed_to_seconds": None,
     }
 
 
 def held_row(view: View, row: TargetState) -> Row:
     """Return a row of a daemon, explained where a cause explains it."""
     made = own_row(row)
+    made["slowed_to_seconds"] = view.board.slowed_s(row)
     return explained_row(view, row, made) if row.id in view.diagnosis.explained else made
 
 

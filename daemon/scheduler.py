@@ -273,7 +273,8 @@ class Scheduler:
     def _withdraw(self, entry: Entry) -> None:
         """Take a job out: what waits, waits no more; what runs is cancelled, and stays known until it has ended."""
         self._void += (entry.next_at is not None) + (entry.confirm_at is not None)
-        entry.wanted, entry.waiting, entry.next_at, entry.confirm_at = False, None, None, None
+        self._admission.withdraw(entry)
+        entry.wanted, entry.next_at, entry.confirm_at = False, None, None
         if entry.flight is not None:
             self._call_off(entry)
         if entry.task is None:

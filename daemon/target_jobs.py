@@ -103,7 +103,7 @@ class JobMaker:
             confirmable=permit.confirmable,
         )
         if permit.method is None:
-            why = not_probed(permit.reason or Reason.NOT_ALLOWED, permit.why)
+            why = not_probed(permit.reason or Reason.NOT_ALLOWED, permit.why, permit.action)
             job = replace(job, fixed=why, connections=0)
         return self.kept(job)
 
@@ -155,9 +155,9 @@ class JobMaker:
         return self._names.setdefault(names, names)
 
 
-def not_probed(reason: Reason, why: str) -> Outcome:
+def not_probed(reason: Reason, why: str, action: str = "") -> Outcome:
     """Return the outcome of a target that is never probed."""
-    return Outcome(status=Status.SKIPPED, reason=reason, summary=f"not probed: {why}")
+    return Outcome(status=Status.SKIPPED, reason=reason, summary=f"not probed: {why}", action=action)
 
 
 def _unchanged(made_for: MadeFor, before: Plan | None) -> frozenset[str]:

@@ -35,15 +35,18 @@ class Teller:
         level = logging.DEBUG if explained or resumed or not self._room(kind) else logging.INFO
         log.log(level, "%s: %s -> %s: %s", change.id, change.before, change.after, row.result.outcome.summary)
 
-    def starved(self, starved: bool, lag_s: float) -> None:  # noqa: FBT001 - the only thing it is about
-        """Tell when this process begins to lack CPU, and when that is over: meanwhile no alert fires or ends."""
-        if starved is self._starved:
+    def starved(self, of: str) -> None:
+        """Tell when something begins to run short, and when that is over.
+
+        `of`: what it is, and how short; empty while nothing is.
+        """
+        if bool(of) is self._starved:
             return
-        self._starved = starved
-        if starved:
-            log.warning("starved of CPU (the event loop was %.2g s late): no alert fires or ends meanwhile", lag_s)
+        self._starved = bool(of)
+        if of:
+            log.warning("starved of %s: what can't be seen meanwhile is unknown, and its alerts stay as they are", of)
         else:
-            log.info("no longer starved of CPU: alerts are decided again")
+            log.info("no longer starved")
 
     def causes(self, before: Diagnosis, after: Diagnosis) -> None:
         """Tell which causes are new and which are over; a cause that only repeats its row has been told."""

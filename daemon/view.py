@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from checks.net.tcp import STARVED_LAG_S
 from daemon.alert import NO_ALERTS, Alerts, Delivery
 from daemon.board import Board
 from daemon.causes import NO_DIAGNOSIS, Change, Diagnosis
@@ -11,6 +12,7 @@ from daemon.jobs import SECOND_SEAT
 from daemon.observed import Observed
 from daemon.plan import Plan
 from daemon.state import State, TargetState
+from daemon.vantage.method import BY_CONNECT, Method
 
 __all__ = ["NOTHING_OBSERVED", "SECOND_SEAT", "EngineFigures", "View"]
 
@@ -27,6 +29,8 @@ class EngineFigures:
       `duration_s` is how long a finished `healthctl check` took, in seconds, and None in the daemon.
     - `ready` is latched: every check has reported once.
     - `event_loop_lag_s` is the largest lag of the last 60 s, in seconds; `scheduler_lag` observes how late jobs start.
+    - `method`: how ports are asked where no policy says otherwise.
+    - `share_of_rate` is which share of `schedule.max_rate` is used, `strain` why it is not all of it.
     - `reload_ok` and `reloaded_at` tell whether the last (re)load of the configuration succeeded, and the Unix time
       of the last that did.
     """
@@ -42,8 +46,25 @@ class EngineFigures:
     scheduler_lag: Histogram = field(default_factory=Histogram)
     event_loop_lag_s: float = 0.0
     starved: bool = False
+    method: Method = BY_CONNECT
+    share_of_rate: float = 1.0
+    strain: str = ""
     reload_ok: bool = True
     reloaded_at: float = 0.0
+
+    @property
+    def late(self) -> bool:
+        """Tell whether the event loop was so late that it can't judge silence: it lacks CPU."""
+        return self.event_loop_lag_s > STARVED_LAG_S
+
+    @property
+    def starved_of(self) -> str:
+        """Say what keeps us from judging, and how much; empty: nothing does."""
+        if not self.starved:
+            return ""
+        if self.strain and not self.late:
+            return f"connections ({self.strain})"
+        return f"CPU (the event loop was {self.event_loop_lag_s:.2g} s late)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from checks.net.dnsquestion import Question
 HEADER_BYTES = 12
 MAX_CHAIN = 16  # CNAMEs followed in one answer; as resolvers do, and it ends loops
 MAX_POINTERS = 4  # compression pointers in one name: servers write one
+MAX_LABELS = 40  # in one name: ordinary ones have three to ten, and thousands of records may point to a long one
 
 _COUNTS = struct.Struct("!HHHHH")  # flags, then how many entries each of the four sections has
 _RECORD = struct.Struct("!HHIH")  # type, class, TTL, length
@@ -36,12 +37,12 @@ class _NotPlainError(Exception):
 
 
 class _Records:
-    """The records of one owner and type: their data as text in the order of the message, and the least TTL."""
+    """The records of one owner and type: their data as text (by its lower case), as they come, and the least TTL."""
 
     __slots__ = ("target", "texts", "ttl")
 
     def __init__(self, ttl: int, target: bytes) -> None:
-        self.texts: list[str] = []
+        self.texts: dict[str, str] = {}
         self.ttl = ttl
         self.target = target
 
@@ -73,14 +74,14 @@ def read_plain(question: Question, wire: bytes) -> Said | None:
     for _ in range(MAX_CHAIN):
         found = held.get((own, kind))
         if found is not None:
-            addresses = tuple(found.texts)
+            addresses = tuple(found.texts.values())
             ttls.append(found.ttl)
             break
         found = held.get((own, _CNAME))
         if found is None:
             break
         own = found.target
-        cnames += found.texts
+        cnames += found.texts.values()
         ttls.append(found.ttl)
     exists = rcode == _NOERROR
     return judged(
@@ -134,16 +135,16 @@ def _data(wire: bytes, kind: int, position: int, end: int, *, kept: bool) -> tup
 
 def _hold(held: dict[tuple[bytes, int], _Records], key: tuple[bytes, int], text: str, ttl: int, target: bytes) -> None:
     """Add a record to those of its owner and type. Raises: _NotPlainError."""
-    records = held.get(key)
+    records, lower = held.get(key), text.lower()
     if records is None:
         records = held[key] = _Records(ttl, target)
     elif key[1] in (_CNAME, _NS):
-        if key[1] == _CNAME or any(text.lower() == other.lower() for other in records.texts):
+        if key[1] == _CNAME or lower in records.texts:
             raise _NotPlainError  # there must be one alias at most; the same nameserver twice is not worth a rule
-    elif text in records.texts:
+    elif lower in records.texts:
         records.ttl = min(records.ttl, ttl)
         return
-    records.texts.append(text)
+    records.texts[lower] = text
     records.ttl = min(records.ttl, ttl)
 
 
@@ -164,7 +165,9 @@ def _name(wire: bytes, position: int, end: int) -> tuple[list[bytes], int]:
             break
         if count < 64:
             size += count + 1
-            if position + count >= end or size > 255:  # at least its last zero byte must follow
+            if (
+                position + count >= end or size > 255 or len(labels) == MAX_LABELS
+            ):  # at least its last zero byte must follow
                 raise _NotPlainError
             labels.append(wire[position : position + count])
             position += count

@@ -16,7 +16,7 @@ from typing import Any
 from checks.model import Reason
 from checks.net.errors import SeatError
 from checks.net.helper_wire import HelperWire
-from checks.net.rawtcp import is_deaf
+from checks.net.rawtcp import Ear, is_deaf
 from checks.net.seat import MAX_NET_BYTES
 from checks.runtime.model import allowed_environment
 
@@ -72,22 +72,24 @@ class HelperClient:
         made.settimeout(0)
         return made
 
-    def open_raw(self, family: int, port: int) -> socket.socket:
-        """Return a raw TCP socket that stands there and, for good, hears only the answers to `port`.
+    def open_raw(self, family: int) -> Ear:
+        """Return a raw TCP socket that stands there and, for good, hears only the answers to a port that is ours.
 
-        Raises: SeatError; another OSError when the helper has no right to make one, or knows no such request.
+        The helper chose the port and holds it. Raises: SeatError; another OSError when it has no right to make such a
+        socket, or knows no such request.
         """
-        _, descriptor = self._wire.ask({"op": "raw", "family": int(family), "port": port}, passes=True)
+        answer, descriptor = self._wire.ask({"op": "raw", "family": int(family)}, passes=True)
         try:
             made = socket.socket(fileno=descriptor)
         except OSError as error:
             os.close(descriptor)
             raise self._wire.strange() from error
-        if not is_deaf(made, family):
+        port = answer.get("port")
+        if not is_deaf(made, family) or type(port) is not int or not 0 < port < 1 << 16:
             made.close()
             raise self._wire.strange()
         made.settimeout(0)
-        return made
+        return Ear(made, port, None)
 
     def read_file(self, name: str) -> str:
         """Return the text of the Connector's /etc/NAME. Raises: SeatError; FileNotFoundError."""

@@ -215,12 +215,14 @@ class _Trace:
         told = read_error_queue(sock)
         if told is None or told.icmp is None:
             return told
+        if told.by == self._address and told.stop is Stop.REFUSED and self._method == "udp":
+            return replace(told, stop=Stop.REACHED)  # the target may be this host itself
         if told.by in self._own:
             # What this host tells itself: its own firewall rejects, or nobody on the link answered for the next hop.
             stop = Stop.OWN_FIREWALL if told.stop in (Stop.PROHIBITED, Stop.REFUSED) else told.stop
             return replace(told, stop=stop)
         if told.stop is Stop.REFUSED and self._method == "udp":
-            return replace(told, stop=Stop.REACHED if told.by == self._address else Stop.PROHIBITED)
+            return replace(told, stop=Stop.PROHIBITED)
         return told
 
     def _local(self, error: OSError) -> Answer:

@@ -12,6 +12,7 @@ import errno
 import socket
 import struct
 from collections.abc import Callable
+from typing import NamedTuple
 
 BUFFER_BYTES = 1 << 22  # of answers: each takes about 800 bytes of the kernel's memory, and 200 may come at once
 MAX_HELD_BACK = 65536  # packets that came before the filter did: more than any receive buffer holds
@@ -27,6 +28,14 @@ _LOAD_X_IPV4_HEADER = 0xB1  # X = 4 * (packet[0] & 15)
 _LOAD_HALF_X, _LOAD_BYTE_X = 0x48, 0x50  # A = packet[X + operand]
 _LOAD_HALF, _LOAD_BYTE = 0x28, 0x30  # A = packet[operand]
 _IF_EQUAL, _IF_ANY_BIT, _AND, _RETURN = 0x15, 0x45, 0x54, 0x06
+
+
+class Ear(NamedTuple):
+    """A raw socket, the only port whose answers it hears, and the socket that holds the port, if that is ours."""
+
+    raw: socket.socket
+    port: int
+    hold: socket.socket | None
 
 
 def filter_program(family: int, port: int) -> bytes:
@@ -83,6 +92,48 @@ def reserve_port(sock: socket.socket) -> int:
     sock.bind(("::" if sock.family == socket.AF_INET6 else "0.0.0.0", 0))
     port: int = sock.getsockname()[1]
     return port
+
+
+def open_reserved(family: int, make: Callable[[int, int, int], socket.socket] = socket.socket) -> Ear:
+    """Reserve a port, and make a raw socket that hears only the answers to it. Raises: OSError, as `open_raw`."""
+    hold = make(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, 0)
+    try:
+        port = reserve_port(hold)
+        return Ear(open_raw(family, port, make), port, hold)
+    except BaseException:
+        hold.close()
+        raise
+
+
+class Reserve:
+    """Ports that are held here, for as long as this process lives, and raw sockets for others that hear these alone.
+
+    They may not choose: answers to the port of a connection of the Connector's would tell whom it speaks to, and the
+    sequence numbers that it takes to break into the connection. Nor do they get the socket that holds a port: whoever
+    has it can connect and disconnect it, and the port is free again.
+    """
+
+    def __init__(self) -> None:
+        self._place: object = None
+        self._held: dict[tuple[int, int], socket.socket] = {}
+
+    def open(self, place: object, family: int, number: int) -> tuple[socket.socket, int]:
+        """Make a raw socket in the network namespace where we stand now, called `place`; return its port as well.
+
+        `number` tells those apart who get ports of their own; they get the same again. Raises: OSError.
+        """
+        if place != self._place:
+            for each in self._held.values():
+                each.close()
+            self._place, self._held = place, {}
+        hold = self._held.get((family, number))
+        if hold is None:
+            raw, port, hold = open_reserved(family)
+            if hold is not None:
+                self._held[family, number] = hold
+            return raw, port
+        port = hold.getsockname()[1]
+        return open_raw(family, port), port
 
 
 def is_deaf(sock: socket.socket, family: int) -> bool:

@@ -9,23 +9,30 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from checks.net.icmp import want_errors
-from checks.net.rawtcp import reserve_port
+from checks.net.rawtcp import Ear
 from checks.net.seat import SocketFactory
 from checks.net.sources import SourceFinder
 from checks.net.synwire import SynError, build_syn, build_syn6, checksum_part, read_error, read_reply, read_reply6
 from checks.net.tcp import scope_of
 
-OpenRaw: TypeAlias = Callable[[int, int], socket.socket]
-"""Makes the raw TCP socket of (family, port) as `rawtcp.open_raw` does. Raises: OSError; SeatError."""
+OpenRaw: TypeAlias = Callable[[int], Ear]
+"""Makes the raw TCP socket of a family, and reserves its port, as `rawtcp.open_reserved` does.
+
+Raises: OSError; SeatError.
+"""
 
 MAX_PACKETS, MAX_READS = 512, 4  # read in one turn of the loop, and again after an error; the rest waits for the next
 MAX_ERRORS = 64  # likewise, of the error queue
+FLOOD = MAX_READS * MAX_ERRORS  # errors read in one turn: never ours, which are as many as `max_rate` in a second
 MAX_HEAD = 512  # bytes of an entry of the error queue
 
 _HOPS = 64
 _IPV6_CHECKSUM, _CHECKSUM_AT = 7, 16
 _BUFFER_BYTES = 128
-_RECEIVED = frozenset({(socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25)})  # IP_RECVERR, IPV6_RECVERR
+_RECVERR: dict[int, tuple[int, int]] = {
+    socket.AF_INET: (socket.IPPROTO_IP, 11),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 25),
+}
 _MAPPED = bytes(10) + b"\xff\xff"
 _SIX = 1 << 192  # keeps the keys of IPv6 apart from those of IPv4
 
@@ -57,13 +64,7 @@ class SynPort:
         self._errors: list[tuple[int, SynError]] = []
         self._buffer = bytearray(_BUFFER_BYTES)
         self._sources = SourceFinder(open_socket)
-        self._hold = open_socket(family, socket.SOCK_STREAM)
-        try:
-            self.port = reserve_port(self._hold)
-            self._raw = open_raw(family, self.port)
-        except BaseException:
-            self._hold.close()
-            raise
+        self._raw, self.port, self._hold = open_raw(family)
         try:
             want_errors(self._raw, family, _HOPS)
             if family == socket.AF_INET6:
@@ -79,7 +80,8 @@ class SynPort:
     def close(self) -> None:
         """Give back the sockets and the port."""
         self._raw.close()
-        self._hold.close()
+        if self._hold is not None:
+            self._hold.close()
         self._sources.close()
 
     def way(self, packed: bytes, scope: int) -> Way:
@@ -110,6 +112,7 @@ class SynPort:
     def receive(self) -> list[tuple[int, int, bool]]:
         """Return what has come: the key of its endpoint, what it acknowledges, whether it accepts."""
         self.unheard = 0
+        errors = 0
         found: list[tuple[int, int, bool]] = []
         read = self._read_six if self.family == socket.AF_INET6 else self._read_four
         for _ in range(MAX_READS):
@@ -118,9 +121,11 @@ class SynPort:
             except BlockingIOError:
                 break
             except OSError:  # a call that receives fails, once, when ICMP said something of a packet
-                self._read_errors()
+                errors += self._read_errors()
         if not found:  # the queue alone wakes us, too, and would do so for ever
-            self._read_errors()
+            errors += self._read_errors()
+        if errors >= FLOOD:
+            self._forget_errors()
         return found
 
     def take_errors(self) -> list[tuple[int, SynError]]:
@@ -146,18 +151,26 @@ class SynPort:
                 port, acknowledged, accepts = reply
                 found.append((self._key(sender) | port, acknowledged, accepts))
 
-    def _read_errors(self) -> None:
-        """Move entries of the error queue to `_errors`."""
-        for _ in range(MAX_ERRORS):
+    def _read_errors(self) -> int:
+        """Move entries of the error queue to `_errors`; return how many were read."""
+        for count in range(MAX_ERRORS):
             try:
                 head, ancillary, _, target = self._raw.recvmsg(MAX_HEAD, MAX_HEAD, socket.MSG_ERRQUEUE)
             except OSError:  # EAGAIN: the queue is empty
-                return
+                return count
             for level, kind, told in ancillary:
-                if (level, kind) in _RECEIVED and target:
+                if (level, kind) == _RECVERR[self.family] and target:
                     error = read_error(self.family, head, told, self.port)
                     if error is not None:
                         self._errors.append((self._key(target) | error.port, error))
+        return MAX_ERRORS
+
+    def _forget_errors(self) -> None:
+        """Empty the error queue unread. It has no filter, whoever knows our address can fill it, and takes memory from
+        the answers: these would be dropped. What it held of ours is said again when the SYN goes out again.
+        """
+        for wanted in (0, 1):  # the kernel throws away what nobody wants any more
+            self._raw.setsockopt(*_RECVERR[self.family], wanted)
 
     def _key(self, address: "tuple[str, int] | tuple[str, int, int, int]") -> int:
         packed = socket.inet_pton(self.family, address[0])

@@ -236,12 +236,12 @@ class _Step:
     def __init__(self, view: View, now: float, wall: float) -> None:
         self.now, self.wall = now, wall
         self.standings = Standings(view)
-        self._ready, self._starved = view.engine.ready, view.engine.starved
+        self._ready, self._late = view.engine.ready, view.engine.late
         self._must_last_s = must_last_s(view)
 
     def decides(self, entry: Entry) -> bool:
         """Tell whether alerts of this name may fire or end now."""
-        return self._ready and (not self._starved or entry.identity[0] == STARVED)
+        return self._ready and (not self._late or entry.identity[0] == STARVED)
 
     def confirmed(self, entry: Entry) -> bool:
         """Tell whether what shows the condition was looked at just now."""

@@ -50,7 +50,16 @@ def _clock_unverified(view: View) -> Iterator[Own]:
 
 
 def _starved(view: View) -> Iterator[Own]:
-    if view.engine.starved:
+    engine = view.engine
+    if engine.starved and engine.strain and not engine.late:
+        words = limited(
+            "This host can hardly carry another connection",
+            f"{engine.strain}. Ports are not asked meanwhile: what they would say is unknown, and their alerts neither "
+            "fire nor resolve while this lasts.",
+            "Find what holds them (conntrack -S; ss -s), or allow more with that sysctl: the Connector needs them too.",
+        )
+        yield Own(name=STARVED, severity="warning", words=words)
+    elif engine.starved:
         words = limited(
             "Connector Health gets too little CPU to keep its schedule",
             "Its verdicts come late or not at all, so no other alert fires or resolves while this lasts.",

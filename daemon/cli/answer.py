@@ -17,7 +17,9 @@ _SHOWN = CheckName.CONNECTOR  # of this check only the facts are read
 _ROW_HINTS: dict[str, Any] = Row.__annotations__ | {
     "check": CheckName, "status": Status, "state": State | None, "facts": msgspec.Raw,
 }  # fmt: skip
-_LATER = ("connector_log", "learned", "predictions", "alerts", "changes", "flap", "flapping")
+_LATER = (
+    "connector_log", "learned", "predictions", "alerts", "changes", "flap", "flapping", "probing", "slowed_to_seconds",
+)  # fmt: skip
 """What a daemon that was not restarted since the last update does not say yet, of itself and of a row."""
 
 

@@ -21,6 +21,8 @@ def render(whole: Document, *, width: int | None = None, colour: bool = False) -
     paper.paragraph(title(whole))
     when = f"{whole['started_at'][:19].replace('T', ' ')} UTC, took {whole['duration_seconds']:.2g} s"
     paper.line(paper.paint(when, "dim"))
+    if (how := whole["probing"]) and how["missing"] and any(row["check"] == CheckName.TCP for row in whole["checks"]):
+        paper.paragraph(f"Ports are asked by connect: {safe(how['missing'])} (healthctl explain half_open)")
     seen = looks(whole["checks"])
     causes, advised = put_together(whole["diagnosis"], seen.first), Advised(paper)
     write_causes(paper, causes, advised)

@@ -13,7 +13,7 @@ from daemon.moments import ago, clock
 from daemon.trace.conclusion import Conclusion
 from daemon.trace.facts import PortSeen, RouteSeen, TraceFacts
 from daemon.trace.rules_connector import restarts
-from daemon.trace.words import end_of, event_line, hops_line, place_of
+from daemon.trace.words import end_of, event_line, hops_line, place_of, tried_in_vain
 
 _WORD = 8  # columns of CRITICAL, the longest verdict
 _INDENT = 2 + _WORD + 2
@@ -222,7 +222,7 @@ class _Page:
         if port.way is not None:
             if port.way.hops:
                 self._more(f"way{' (UDP)' if port.way.method == 'udp' else ''}: {hops_line(port.way)}")
-            self._more(f"packets: {end_of(port.way, place_of(self._facts))}")
+            self._more(f"packets: {end_of(port.way, place_of(self._facts), failed=tried_in_vain(port))}")
 
 
 def _verdict(port: PortSeen, endpoint: str, given: str) -> tuple[str, str, Status]:

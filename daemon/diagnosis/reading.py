@@ -5,6 +5,7 @@ Every fact of a row comes from a check, but is read with suspicion all the same:
 
 from collections.abc import Mapping
 
+from checks.advice import command
 from checks.model import CheckName, Json, Outcome, Reason, Status
 from checks.net.endpoint import is_address, is_loopback, parse_endpoint
 from checks.tcp_spec import TcpSpec
@@ -105,6 +106,11 @@ class Reading:
     def warns(self) -> bool:
         """Tell whether its last verdict is a warning."""
         return self.outcome.status is Status.WARNING
+
+    def asks(self, address: str, port: str) -> str:
+        """Return the command that asks a port as this row did: never by a connection where none was made."""
+        half_open = self.outcome.facts.get("method") == "half_open"
+        return command(address, port, "half_open" if half_open else "connect")
 
     def _read_addresses(self) -> None:
         match self.check:

@@ -206,7 +206,8 @@ def ports(case: Case) -> Iterator[None]:
         enough = 1 if case.keeps("PortBlocked", port) else DISTINCT
         if port not in case.working and len(addresses) >= enough:
             sample = min(addresses)
-            values = {"count": len(addresses), "observed": f"{sample} is one of them", "sample": sample}
+            ask = next(r for r in readings if sample in r.downs).asks(sample, port)
+            values = {"count": len(addresses), "observed": f"{sample} is one of them", "ask": ask}
             found = case.add("PortBlocked", port, values, rows=[r.id for r in readings], inferred=True)
             found.labels = {"port": port}
         yield

@@ -95,8 +95,7 @@ def _service(case: Case, target: str, place: tuple[str, str], readings: list[Rea
     values = {
         "observed": first.outcome.summary,
         "advice": split_action(first.outcome.action).text,
-        "sample": shlex.quote(address),
-        "port": port,
+        "ask": first.asks(address, port),
     }
     found = case.add("ServiceDown", target, values, rows=[r.id for r in readings], inferred=True)
     found.values["count"] = len(found.rows)
@@ -127,7 +126,7 @@ def _host(case: Case, key: _Key, readings: list[Reading], *, refusing: bool) -> 
         "meaning": _REFUSING if refusing else _SILENT,
         "advice": _SEE_SERVICES if refusing else _SEE_HOST,
         "sample": shlex.quote(key[0]),
-        "port": port_of(first),
+        "ask": first.asks(key[0], port_of(first)),
     }
     if not refusing and any(address in case.scene.dead_next_hops for address in key):
         values["meaning"] = (

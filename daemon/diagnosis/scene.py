@@ -28,7 +28,7 @@ class Scene:
     - `rows` by id, `jobs` by id; `severities`: each Resource's own, by its name.
     - `routes`: this seat's main table. Pass the same tuple while nothing changed: it is sorted once.
     - `dead_next_hops`: addresses on the link whose link address the kernel asked for in vain.
-    - `fresh` tells of a row whether its last verdict is recent enough to count as good (`Board.present`).
+    - `fresh` tells of a row whether its last verdict is recent enough to count as good (`Board.presence`).
     - `age_s`: how many seconds ago a row was looked at.
     - `runbooks`: what stands before /ALERT.md.
     - `in_connector`: whether we look from a network namespace of the Connector's own.
@@ -80,6 +80,6 @@ def scene_of(
         interval_s=view.config.schedule.interval,
         runbooks=view.config.alerting.runbooks,
         in_connector=view.engine.vantage == "connector" and sighting is not None and sighting.own_namespace is False,
-        fresh=view.board.present,
+        fresh=view.board.presence(),
         age_s=view.board.age_s,
     )

@@ -118,9 +118,9 @@ _ALL = (
     ),
     Alert(
         name="ConnectorHealthStarved",
-        when="this daemon gets too little CPU to keep its schedule, so its verdicts come late or not at all",
+        when="this daemon lacks CPU, or its host room for connections, so its verdicts come late or not at all",
         tiers=one_tier("warning", 15),
-        advice="Give it more CPU, or probe less often: healthctl explain prober_starved",
+        advice="Give it what it lacks, or probe less often: healthctl explain prober_starved",
     ),
     Alert(
         name="ConnectorHealthConfigStale",

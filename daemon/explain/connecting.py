@@ -6,6 +6,8 @@ from checks.model import Reason
 from daemon.explain.page import Page
 from daemon.explain.platforms import FIREWALL, ROUTES, WAY_OUT
 
+BY_HAND = "nc -vz -w 5 ADDRESS PORT   # connects: never to a port that has `half_open` in probing.ports (3306)"
+
 PAGES: Mapping[Reason, Page] = {
     Reason.TIMEOUT: Page(
         meaning="Nothing came back within the time-out: no acceptance, no refusal, no error message from a router.",
@@ -13,7 +15,7 @@ PAGES: Mapping[Reason, Page] = {
         "Relay or the control plane the Connector can't use it.",
         commands=(
             "healthctl trace RESOURCE",
-            "nc -vz -w 5 ADDRESS PORT",
+            BY_HAND,
             "ip route get ADDRESS",
             "traceroute -T -p PORT ADDRESS   # the last router that answers stands before the one that drops",
         ),
@@ -26,7 +28,7 @@ PAGES: Mapping[Reason, Page] = {
         meaning="The target host answered at once that nothing listens on this port (a TCP reset), or a firewall said "
         "so in its name.",
         impact="Users of the Resource fail at once: `unable to connect`.",
-        commands=("nc -vz ADDRESS PORT", "ss -ltnp 'sport = :PORT'   # on the target"),
+        commands=(BY_HAND, "ss -ltnp 'sport = :PORT'   # on the target"),
         fix="The network path works. Start the service, or correct the port in the Resource. If the service runs, "
         "it may listen on another address (127.0.0.1 only), or a firewall rejects instead of dropping.",
         fixes={

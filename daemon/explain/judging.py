@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from checks.model import Reason
+from daemon.explain.connecting import BY_HAND
 from daemon.explain.page import Page
 
 PAGES: Mapping[Reason, Page] = {
@@ -22,29 +23,36 @@ PAGES: Mapping[Reason, Page] = {
         meaning="The address is in `probing.deny`, or the port may only be probed half-open and that is not permitted "
         "here.",
         impact="None known: nobody looks.",
-        commands=("healthctl config show",),
+        commands=("healthctl config show", "healthctl status   # its line Method says what half-open probes lack"),
         fix="Add the address to `probing.allow`. A port that a plain connection could harm (MySQL counts it as an "
-        "error and blocks the host) is left alone on purpose; to have it probed all the same, no more often than you "
-        "say, give it an interval: `probing: {ports: {3306: 5m}}`.",
+        "error, and after 100 of them blocks this host, the Connector with it) is left alone until it can be probed "
+        "half-open: give CAP_NET_RAW to this program, or to connector-health-netns where it looks from the "
+        "Connector's network (`healthctl explain half_open`), and do not set `probe` or `probing.method` to connect.",
+        fixes={
+            "Docker": "`--cap-add NET_RAW`, and root as the user in the container.",
+            "systemd": "`systemctl edit connector-health`: `AmbientCapabilities=CAP_NET_RAW` and "
+            "`CapabilityBoundingSet=CAP_NET_RAW`, then restart it.",
+            "Kubernetes": "`securityContext: {runAsUser: 0, capabilities: {add: [NET_RAW]}}` for this container.",
+        },
     ),
     Reason.NEVER_UP: Page(
         meaning="The port comes from a range, a source, a sample or the Connector's log and has never accepted a "
         "connection: most ports of a range have no service.",
         impact="None known. It counts as soon as it has accepted once, or the Connector's log shows a user who fails "
         "there.",
-        commands=("nc -vz ADDRESS PORT",),
+        commands=(BY_HAND,),
         fix="If the port should be up, write it by itself into the Resource, or set `expect: up`.",
     ),
     Reason.EXPECTED_DOWN: Page(
         meaning="The Resource says `expect: down`, and it is down.",
         impact="None: nobody is meant to use it.",
-        commands=("nc -vz ADDRESS PORT",),
+        commands=(BY_HAND,),
         fix="Nothing to do. Remove `expect: down` when the service comes into use.",
     ),
     Reason.UNEXPECTEDLY_UP: Page(
         meaning="The Resource says `expect: down`, but it accepts connections.",
         impact="Users who hold access reach something that should not be reachable.",
-        commands=("nc -vz ADDRESS PORT",),
+        commands=(BY_HAND,),
         fix="Close the port, or remove `expect: down`.",
     ),
     Reason.DEPENDENCY_FAILED: Page(
@@ -62,11 +70,18 @@ PAGES: Mapping[Reason, Page] = {
     ),
     Reason.PROBER_STARVED: Page(
         meaning="We ran short of something ourselves: CPU time, file descriptors, ports or memory. A time-out then "
-        "says nothing of the target.",
-        impact="None known: it is our ignorance.",
-        commands=("uptime", "ss -s", "cat /proc/sys/fs/file-nr"),
+        "says nothing of the target. Or this host's table of connections (conntrack) or its local ports are nearly "
+        "used up, and nothing is asked so that the Connector has what is left.",
+        impact="None known: it is our ignorance. Of a host without room for connections: users who connect may fail.",
+        commands=(
+            "uptime",
+            "ss -s",
+            "cat /proc/sys/fs/file-nr",
+            "sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max net.ipv4.ip_local_port_range",
+        ),
         fix="Give this host or this service more CPU or descriptors, or lower `schedule.concurrency` and "
-        "`schedule.max_rate`.",
+        "`schedule.max_rate`. A table that is full: find what fills it (`conntrack -S`, `conntrack -L`), or raise "
+        "`net.netfilter.nf_conntrack_max`.",
         fixes={
             "Docker": "Raise `--cpus`, and `--ulimit nofile=65535:65535`, of this program's container.",
             "systemd": "`systemctl edit connector-health`: CPUWeight=200, LimitNOFILE=65535, and no CPUQuota=.",

@@ -15,7 +15,9 @@ def engine_families(view: View) -> list[Family]:
     in_flight.add(engine.in_flight)
     missed = counter("scheduler_missed", "Due times that were skipped because the run before was not finished.")
     missed.add(engine.missed)
-    starved = gauge("starved", "1 while this process lacks CPU time or file descriptors: verdicts are then unknown.")
+    starved = gauge(
+        "starved", "1 while this process lacks CPU time, or this host room for connections: verdicts are unknown then."
+    )
     starved.add(engine.starved)
     loop = gauge("event_loop_lag_seconds", "The largest delay of the event loop in the last 60 s.")
     loop.add(engine.event_loop_lag_s)

@@ -61,7 +61,7 @@ def moment_steps(view: View) -> Steps[Moment]:
     rows: dict[CheckName, dict[str, TargetState]] = {check: {} for check in CheckName}
     states: dict[str, ResourceState] = {}
     dissent: Counter[str] = Counter()
-    present, state_of = view.board.present, view.state_of
+    present, state_of = view.board.presence(), view.state_of
     dns, tcp = rows[_DNS], rows[_TCP]  # nearly all rows: to look up a member of an enumeration takes long
     for batch in batches(list(view.board.rows.values())):
         for row in batch:

@@ -14,7 +14,7 @@ from daemon.jobs import Result
 from daemon.moments import rfc3339
 from daemon.trace.conclusion import Conclusion
 from daemon.trace.facts import NameSeen, PortSeen, RouteSeen, TraceFacts, UsersSeen
-from daemon.trace.words import end_of, place_of
+from daemon.trace.words import end_of, place_of, tried_in_vain
 from daemon.version import __version__
 
 SCHEMA = 1
@@ -137,11 +137,11 @@ def _port(port: PortSeen, place: str) -> Json:
         "seconds": round(port.seconds, 4),
         "evidence": port.why or None,
         "from_host": port.host,
-        "way": None if port.way is None else _way(port.way, place),
+        "way": None if port.way is None else _way(port.way, place, failed=tried_in_vain(port)),
     }
 
 
-def _way(way: HopTrace, place: str) -> Json:
+def _way(way: HopTrace, place: str, *, failed: bool) -> Json:
     return {
         "method": way.method,
         "hops": [{"router": hop.ttl, "address": hop.address, "seconds": round(hop.seconds, 4)} for hop in way.hops],
@@ -149,7 +149,7 @@ def _way(way: HopTrace, place: str) -> Json:
         "by": way.by,
         "icmp_type": way.icmp[0] if way.icmp else None,
         "icmp_code": way.icmp[1] if way.icmp else None,
-        "text": end_of(way, place),
+        "text": end_of(way, place, failed=failed),
         "seconds": round(way.seconds, 3),
     }
 

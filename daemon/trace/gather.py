@@ -8,12 +8,14 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 
 from checks.model import CheckName, Outcome, Reason, Status
 from checks.net.endpoint import is_address
 from checks.net.seat import Context, Seat
+from checks.policy import method_for
 from checks.resolver import ResolverSpec
 from checks.tcp import TcpSpec
 from daemon.by_hand import from_there
@@ -113,7 +115,7 @@ class _Gathering:
         if self._watch.sighting is not None:
             self._insight.note_sighting(self._watch.sighting)
         enabled = enabled_checks(config) | {CheckName.DNS, CheckName.TCP}
-        self._plan: Plan = make_plan(config, enabled, self._insight.learned)
+        self._plan: Plan = make_plan(config, enabled, self._insight.learned, half_open=self._watch.half_open)
         self._seats = _seats_for_resource(self._watch)
         jobs = tuple(_patient(job, self._wanted.config, self._name_s()) for job in self._plan.jobs)
         self._around = Around(jobs)
@@ -121,7 +123,7 @@ class _Gathering:
         self._ports = PortTrace(
             tuple(job for job in jobs if job.check is CheckName.TCP),
             self._seats,
-            Limits(until=self._until, per_host=config.schedule.per_host),
+            Limits(until=self._until, per_host=config.schedule.per_host, connectable=partial(_connectable, config)),
             lambda job: Context(
                 seat=self._seats.first,
                 ever_up=job.id in past.ever_up,
@@ -245,6 +247,13 @@ def _seats_for_resource(watch: ConnectorWatch) -> Seats:
     """Return where to look from; a Connector that is gone leaves only the host's place, which tells of the Resource."""
     gone = watch.sighting is not None and watch.sighting.running is False
     return Seats(watch.seats.host) if gone and watch.seats.host is not None else watch.seats
+
+
+def _connectable(config: Config, port: int) -> bool:
+    """Tell whether a port might be connected to at any time, whatever method is used where there is a choice."""
+    (resource,), probing = config.resources, config.probing
+    decision = method_for(port, method=probing.method, ports=probing.ports, probe=resource.probe)
+    return decision.method == "connect" and decision.confirmable
 
 
 def _unfinished(name: str) -> Outcome:

@@ -36,10 +36,14 @@ _Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """`until`: the loop's time at which all must be over; `per_host`: connections to one address at once."""
+    """`until`: the loop's time at which all must be over; `per_host`: connections to one address at once.
+
+    `connectable` tells of a port whether it may be connected to at any time: only then are SYNs sent along its way.
+    """
 
     until: float
     per_host: int
+    connectable: Callable[[int], bool]
 
 
 class PortTrace:
@@ -129,9 +133,9 @@ class PortTrace:
             return
         room = self._room.setdefault(address, asyncio.Semaphore(self._limits.per_host))
         async with room:
-            await self._connect(key, spec, confirmable=job.confirmable)
+            await self._try(key, spec, confirmable=job.confirmable)
 
-    async def _connect(self, key: _Key, spec: TcpSpec, *, confirmable: bool) -> None:
+    async def _try(self, key: _Key, spec: TcpSpec, *, confirmable: bool) -> None:
         address = key[0]
         timeout_s = min(spec.timeout_s, self._limits.until - self._loop.time() - TAIL_S)
         if timeout_s < MIN_TRY_S:
@@ -167,10 +171,9 @@ class PortTrace:
         reason = tried.error.reason if tried is not None and tried.error is not None else None
         async with asyncio.TaskGroup() as group:
             if reason is None or reason in _LOST:
-                group.create_task(self._walk(key, policy=not confirmable or spec.method == "half_open"))
+                group.create_task(self._walk(key, policy=not self._limits.connectable(key[1])))
             host = self._seats.host
-            able = spec.method == "connect" or (host is not None and host.half_open is not None)
-            if host is not None and confirmable and able:
+            if host is not None and confirmable and _able(host, spec):
                 group.create_task(self._from_host_too(key, spec, host))
 
     async def _walk(self, key: _Key, *, policy: bool) -> None:
@@ -186,6 +189,10 @@ class PortTrace:
         left = self._limits.until - self._loop.time() - TAIL_S
         if left >= MIN_TRY_S:
             self._from_host[key] = (await try_all(host, spec, key[:1], left))[0]
+
+
+def _able(seat: Seat, spec: TcpSpec) -> bool:
+    return spec.method == "connect" or (seat.half_open is not None and seat.half_open.available)
 
 
 def _word(tried: Attempt) -> str:

@@ -178,7 +178,8 @@ def untouched(facts: TraceFacts) -> Finding | None:
         text=f"Not probed: {why}. What else belongs to the chain is shown above; the Connector's log would tell what "
         "users meet.",
         evidence=_ways(facts),
-        next_step="Name a port (healthctl trace ADDRESS:PORT), or set samples, probe_ports or a policy in the file.",
+        next_step=(rows[0].action if rows else "")
+        or "Name a port (healthctl trace ADDRESS:PORT), or set samples, probe_ports or a policy in the file.",
     )
 
 

@@ -30,15 +30,18 @@ _ENDS = {
     Stop.OWN_FIREWALL: "the firewall or policy of {place} itself stops them{icmp}",
     Stop.NO_ROUTE: "{place} has no route",
     Stop.LOOP: "they go round between {between}: a routing loop",
-    Stop.REACHED: "the host itself answers over UDP: packets get there, and it, or a filter before it, drops this port",
+    Stop.REACHED: "the host itself answers over UDP: packets get there{dropped}",
     Stop.REFUSED: "{by} refuses the connection{icmp}",
     Stop.ACCEPTED: "a further try was accepted: it answers now and then, or slowly",
     Stop.NOT_TRIED: "not tried: {why}",
 }
 
 
-def end_of(way: HopTrace, place: str) -> str:
-    """Return where and why packets stop: a clause. `place`: whose network they start from."""
+def end_of(way: HopTrace, place: str, *, failed: bool = True) -> str:
+    """Return where and why packets stop: a clause.
+
+    `place`: whose network they start from. `failed`: the port was tried, in vain.
+    """
     last = way.last
     if way.stop is Stop.SILENCE:
         if last is None:
@@ -52,7 +55,13 @@ def end_of(way: HopTrace, place: str) -> str:
         icmp=f" (ICMP type {way.icmp[0]} code {way.icmp[1]})" if way.icmp else "",
         between=" and ".join(dict.fromkeys(hop.address for hop in way.hops[-2:])),
         why=way.evidence or "no time was left",
+        dropped=", and it, or a filter before it, drops this port" if failed else "",
     )
+
+
+def tried_in_vain(port: PortSeen) -> bool:
+    """Tell whether a port was tried and did not accept: one that must not be touched says nothing."""
+    return port.verdict != "not_touched"
 
 
 def way_sentence(port: PortSeen, place: str) -> str:
@@ -61,7 +70,7 @@ def way_sentence(port: PortSeen, place: str) -> str:
         return ""
     by = " by UDP" if port.way.method == "udp" else ""
     through = f" go through {hops_line(port.way)};" if port.way.hops else ":"
-    return f"packets to {port.address}{by}{through} {end_of(port.way, place)}"
+    return f"packets to {port.address}{by}{through} {end_of(port.way, place, failed=tried_in_vain(port))}"
 
 
 def place_of(facts: TraceFacts) -> str:

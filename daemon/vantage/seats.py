@@ -36,3 +36,10 @@ class Seats:
     def second(self, check: CheckName) -> Seat | None:
         """Return the seat from which a failure of this check is looked at again; None: there is no other."""
         return self.host if self.host is not None and check in COMPARED else None
+
+    def network_changed(self) -> None:
+        """Links, addresses or routes changed: forget from which address packets left, sockets to nameservers do too."""
+        for seat in self.all:
+            seat.close()
+            if seat.half_open is not None:
+                seat.half_open.network_changed()

@@ -18,6 +18,7 @@ from checks.runtime.model import AmbiguousError, Runtime, RuntimeName, Sighting,
 from daemon.config.schema import Config, Connector
 from daemon.identity import in_container
 from daemon.vantage.host import host_seat, near_seat, no_seat, shared_seat
+from daemon.vantage.method import Method, method_from
 from daemon.vantage.seats import Seats
 
 log = logging.getLogger("connector_health.vantage")
@@ -113,6 +114,11 @@ class ConnectorWatch:
         """Tell whether ports can be probed half-open from the first seat."""
         prober = self.seats.first.half_open
         return prober is not None and prober.available
+
+    @property
+    def method(self) -> Method:
+        """How ports are asked from the first seat."""
+        return method_from(self.seats.first, self._here, self._problem, self._config)
 
     async def begin(self) -> None:
         """Find the Connector and take its seat. Raises: AmbiguousError when several run and none was chosen."""
@@ -250,6 +256,7 @@ class ConnectorWatch:
             if self._config.connector.vantage == "host":
                 why = "connector.vantage is host"
             text = f"probing from this host's network, not from the Connector's: {why}"
+        text += f"; {self.method}"
         if text != self._said:
             self._said = text
             log.info("%s", text)

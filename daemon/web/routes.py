@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # see `_loaded_page`
 MAX_IN_FLIGHT = 40  # requests answered at a time, as node_exporter does
 MAX_RENDERS = 2  # bodies made at a time: each may take megabytes
 MAX_UNSENT_BYTES = 96 * 1024 * 1024  # then nothing more is made: who asks and does not read must not fill our memory
+HEALTH = frozenset({"/-/healthy", "/-/ready"})  # a few bytes: else who reads slowly could have us taken for dead
 LOAD_S = 20.0  # to load the page's template: longer means that this process gets no CPU
 CLOSE_S = 0.3  # for the thread that packs: a slice takes a millisecond
 JSON_TYPE = "application/json"
@@ -90,7 +91,8 @@ class Routes:
 
     async def handle(self, request: BaseRequest) -> StreamResponse:
         """Answer one request, and see to it that the answer is taken."""
-        if self._in_flight >= MAX_IN_FLIGHT or self.unsent >= MAX_UNSENT_BYTES:
+        full = self._in_flight >= MAX_IN_FLIGHT or self.unsent >= MAX_UNSENT_BYTES
+        if full and request.path not in HEALTH:
             busy = f"{self._in_flight} requests are being answered already: try again"
             refusal = plain(503, busy, {"Retry-After": "1"})
             await _send(request, refusal, self._send_s)

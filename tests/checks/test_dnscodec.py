@@ -6,6 +6,7 @@ import dns.flags
 import dns.message
 import dns.opcode
 import dns.rcode
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,3 +62,41 @@ def test_opcode_must_be_query() -> None:
     message = dns.message.make_response(dns.message.from_wire(question.wire))
     message.set_opcode(dns.opcode.NOTIFY)
     assert question.read(message.to_wire()) == "header"
+
+
+_LONG = b"\1a" * 118  # labels, before a pointer to the name in the question
+
+
+def _flood(name: bytes, kind: int, data: bytes, count: int) -> bytes:
+    """Write a reply whose first record has a name of many labels; all others are of `name`, `kind` and `data`."""
+    question = Question(NAME, "A", 4711).wire[12:]
+    bodies = [_LONG + b"\xc0\x0c" + struct.pack("!HHIHI", 1, 1, 9, 4, 1)]
+    bodies += [name + struct.pack("!HHIH", kind, 1, 9, len(data)) + data] * count
+    return struct.pack("!HHHHHH", 4711, 0x8180, 1, len(bodies), 0, 0) + question + b"".join(bodies)
+
+
+_TO_LONG = (0xC000 | len(Question(NAME, "A", 0).wire)).to_bytes(2)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "data"),
+    [
+        (_TO_LONG, 2, _TO_LONG), (_TO_LONG, 5, _TO_LONG), (_TO_LONG, 1, bytes(4)), (b"\xc0\x0c", 5, _TO_LONG),
+        (b"\xc0\x0c", 1, bytes(4)), (_TO_LONG, 16, b""),
+    ],
+)  # fmt: skip
+def test_a_reply_that_only_costs_time_is_not_read(name: bytes, kind: int, data: bytes) -> None:
+    """Thousands of records, or of names of a hundred labels: malformed, as soon as that is plain."""
+    question = Question(NAME, "A", 4711)
+    wire = _flood(name, kind, data, 3000)
+    assert len(wire) < 65536
+    with pytest.raises(MalformedError, match="TooMuch"):
+        question.read(wire)
+
+
+def test_what_no_verdict_needs_is_not_taken_apart() -> None:
+    """One record that holds thousands of long names, of a type that was not asked for, is passed over."""
+    question = Question(NAME, "A", 4711)
+    found = question.read(_flood(b"\xc0\x0c", 55, b"\0\0\0\0" + _TO_LONG * 20000, 1))  # HIP: a list of names
+    assert isinstance(found, Reply)
+    assert found.said().klass is AnswerClass.NO_ADDRESS

@@ -156,6 +156,19 @@ async def test_a_lost_syn_is_sent_again_after_a_second(pair: tuple[Namespace, Na
             here.run("ip route flush cache")
 
 
+async def test_a_short_time_out_does_not_keep_an_address_that_went(pair: tuple[Namespace, Namespace]) -> None:
+    """Where nothing is sent twice, the look after one that was not answered asks anew from where packets leave."""
+    here, _ = pair
+    with prober(here) as moved:
+        assert (await moved.attempt_all((FAR,), 5432, 0.5))[0].accepted
+        here.run("ip addr add 10.77.0.8/24 dev v0")
+        here.run(f"ip route add {FAR}/32 dev v0 src 10.77.0.8")
+        try:
+            assert [(await moved.attempt_all((FAR,), 5432, 0.5))[0].accepted for _ in range(2)] == [False, True]
+        finally:
+            here.run("ip addr del 10.77.0.8/24 dev v0")
+
+
 async def test_a_challenge_is_no_answer(pair: tuple[Namespace, Namespace], near: HalfOpen, wire: Wire) -> None:
     """Our reset was lost, and the target still holds the last half-open connection: the retransmission decides."""
     here, _ = pair

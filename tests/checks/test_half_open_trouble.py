@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,7 +13,7 @@ import pytest
 from checks.half_open import HalfOpen
 from checks.model import Reason
 from checks.net.errors import SeatError
-from checks.net.rawtcp import open_raw
+from checks.net.rawtcp import Ear, open_reserved
 from checks.net.tcp import Attempt
 from tests.support.half_open import FAR, SILENT, Wire, begun, prober, two_hosts
 from tests.support.netns import Namespace
@@ -87,9 +88,9 @@ async def test_a_way_out_that_is_full_is_tried_again(pair: tuple[Namespace, Name
                 raise OSError(105, "No buffer space available")
             return super().sendto(data, address)
 
-    def full(family: int, port: int) -> socket.socket:
+    def full(family: int) -> Ear:
         with here.entered():
-            return open_raw(family, port, Full)
+            return open_reserved(family, Full)
 
     with contextlib.closing(HalfOpen(full, here.open_socket)) as near:
         for times, reason in ((5, None), (10**6, Reason.PROBER_STARVED)):
@@ -130,10 +131,10 @@ async def test_a_loop_that_is_late_says_nothing_of_the_target(near: HalfOpen) ->
     assert (await answered)[0].accepted
 
 
-def refuses(error: OSError) -> Callable[[int, int], socket.socket]:
+def refuses(error: OSError) -> Callable[[int], Ear]:
     """Make a factory that fails."""
 
-    def refuse(_family: int, _port: int) -> socket.socket:
+    def refuse(_family: int) -> Ear:
         raise error
 
     return refuse
@@ -199,3 +200,29 @@ async def test_closing_ends_what_is_under_way(pair: tuple[Namespace, Namespace])
         assert attempt.error.reason is Reason.PROBER_STARVED
         assert not near.available
     assert open_descriptors() == before
+
+
+async def test_a_storm_of_icmp_errors_takes_no_room_from_answers(near: HalfOpen, wire: Wire) -> None:
+    """Anybody can send errors about packets that never were: they are thrown away before answers find no room."""
+    assert near.available
+    (port,) = near._ports.all()
+    ours = socket.inet_aton("10.77.0.1")
+    quoted = struct.pack("!BBHHHBBH", 0x45, 0, 28, 1, 0, 64, socket.IPPROTO_TCP, 0) + ours + socket.inet_aton(FAR)
+    body = quoted + struct.pack("!HHI", 9, 9, 9)
+    total = sum(struct.unpack(f"!{len(body) // 2}H", body)) + 0x030D
+    total = (total >> 16) + (total & 0xFFFF)
+    error = struct.pack("!BBHI", 3, 13, ~(total + (total >> 16)) & 0xFFFF, 0) + body
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(error), 1, 0, 64, socket.IPPROTO_ICMP, 0)
+    for _ in range(2000):
+        wire._raw.sendto(header + socket.inet_aton(FAR) + ours + error, ("10.77.0.1", 0))
+    full = _waiting(port._raw)
+    assert full > 1 << 20
+    assert port.receive() == []
+    assert _waiting(port._raw) == 0
+    (attempt,) = await near.attempt_all((FAR,), 5432, 2.0)
+    assert attempt.accepted
+
+
+def _waiting(sock: socket.socket) -> int:
+    """Return the memory that takes what waits in a socket (SO_MEMINFO, bytes)."""
+    return int(struct.unpack("9I", sock.getsockopt(socket.SOL_SOCKET, 55, 36))[0])

@@ -76,7 +76,7 @@ def large() -> int:
 
 ASKS: dict[str, Callable[[HelperClient], object]] = {
     "socket": lambda client: client.open_socket(*TCP).close(),
-    "raw": lambda client: client.open_raw(socket.AF_INET, 4242).close(),
+    "raw": lambda client: client.open_raw(socket.AF_INET).raw.close(),
     "file": lambda client: client.read_file("hosts"),
     "mark": HelperClient.mark,
     "state": HelperClient.state,
@@ -115,12 +115,16 @@ def test_a_raw_socket_must_be_deaf_for_good(other: Scripted) -> None:
     require("root")
     other.says({}, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP).detach())
     with pytest.raises(SeatError, match="does not fit"):
-        other.client.open_raw(socket.AF_INET, 4242)
+        other.client.open_raw(socket.AF_INET)
     other.says({}, open_raw(socket.AF_INET6, 4242).detach())
     with pytest.raises(SeatError, match="does not fit"):
-        other.client.open_raw(socket.AF_INET, 4242)
-    other.says({}, open_raw(socket.AF_INET, 4242).detach())
-    other.client.open_raw(socket.AF_INET, 4242).close()
+        other.client.open_raw(socket.AF_INET)
+    for port in (None, 0, 65536, True, "4242"):
+        other.says({"port": port}, open_raw(socket.AF_INET, 4242).detach())
+        with pytest.raises(SeatError, match="does not fit"):
+            other.client.open_raw(socket.AF_INET)
+    other.says({"port": 4242}, open_raw(socket.AF_INET, 4242).detach())
+    other.client.open_raw(socket.AF_INET).raw.close()
 
 
 def test_answers_are_what_they_say(other: Scripted) -> None:

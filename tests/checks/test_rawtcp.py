@@ -154,13 +154,13 @@ def test_without_the_right_there_is_no_socket() -> None:
     program = """
 import os, socket
 from checks.half_open import HalfOpen
-from checks.net.rawtcp import open_raw
+from checks.net.rawtcp import open_raw, open_reserved
 from checks.net.seat import open_socket
 os.setuid(65534)
 try:
     open_raw(socket.AF_INET, 4242)
 except PermissionError:
-    print(HalfOpen(open_raw, open_socket).available)
+    print(HalfOpen(open_reserved, open_socket).available)
 """
     argv = [sys.executable, "-c", program]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)

@@ -2,9 +2,12 @@
 
 import asyncio
 import ipaddress
+import itertools
 import socket
+from dataclasses import replace
 
 from checks.model import CheckName
+from checks.net.seat import Context
 from daemon.board import Board
 from daemon.config.schema import Config
 from daemon.jobs import Job
@@ -15,6 +18,7 @@ from daemon.targets import enabled_checks, make_plan
 from daemon.vantage.seats import Seats
 from tests.contract.bench import HASTE, QUIET, Bench, Row, Scenario, verdict, wall
 from tests.support.fakes import context
+from tests.support.half_open import prober
 from tests.support.nameservers import says
 from tests.support.servers import free_port
 from tests.support.tcp import listening, port_of, spec
@@ -57,9 +61,69 @@ async def polite(bench: Bench) -> tuple[str, bytes, int]:
         return verdict(await looking), seen, failed
 
 
-def _job(bench: Bench, text: str, row_id: str) -> Job:
+def _job(bench: Bench, text: str, row_id: str, *, half_open: bool = False) -> Job:
     config = bench.config(text)
-    return next(job for job in make_plan(config, enabled_checks(config)).jobs if job.id == row_id)
+    return next(job for job in make_plan(config, enabled_checks(config), half_open=half_open).jobs if job.id == row_id)
+
+
+def permitted(bench: Bench, names: dict[str, tuple[str, ...]] | None = None) -> Context:
+    """Stand on this host with the right to raw sockets."""
+    here = context(names or {})
+    return replace(here, seat=replace(here.seat, half_open=bench.stack.enter_context(prober())))
+
+
+def accepted(server: socket.socket) -> int:
+    """Count the connections that an application would get."""
+    for count in itertools.count():
+        try:
+            server.accept()[0].close()
+        except BlockingIOError:
+            return count
+    raise AssertionError
+
+
+async def half_open(bench: Bench) -> list[tuple[str, object]]:
+    """Return the verdicts, with the method, of a port that accepts and of one that does not."""
+    seen: list[tuple[str, object]] = []
+    with listening() as server:
+        for port in (port_of(server), free_port()):
+            wanted = spec(HERE, port, method="half_open")
+            outcome = await bench.look(CheckName.TCP, wanted, permitted(bench))
+            seen.append((verdict(outcome), outcome.facts["method"]))
+    return seen
+
+
+async def unseen(bench: Bench) -> tuple[set[str], int]:
+    """Look twenty times half-open; return the verdicts, and how many connections the application got."""
+    here = permitted(bench)
+    with listening() as server:
+        wanted = spec(HERE, port_of(server), method="half_open")
+        return {verdict(await bench.look(CheckName.TCP, wanted, here)) for _ in range(20)}, accepted(server)
+
+
+async def no_right(bench: Bench) -> tuple[str, int]:
+    """Look half-open without the right to: nobody connects instead."""
+    with listening() as server:
+        wanted = spec(HERE, port_of(server), method="half_open")
+        return verdict(await bench.look(CheckName.TCP, wanted, context())), accepted(server)
+
+
+async def methods(bench: Bench) -> list[tuple[object, float, bool]]:
+    """Return method, pace and whether it is confirmed, with `method: auto` where half-open probes are permitted."""
+    text = "resources: [{name: R, address: 10.0.0.1, tcp: [22, 443, 3306]}]"
+    jobs = [_job(bench, text, f"tcp:10.0.0.1:{port}", half_open=True) for port in (22, 443, 3306)]
+    return [(getattr(job.spec, "method", None), job.interval_s, job.confirmable) for job in jobs]
+
+
+async def rebound_half_open(bench: Bench) -> list[str]:
+    """Probe a name half-open twice: where it leads is permitted the first time, and denied the second."""
+    only = (ipaddress.ip_network(f"{HERE}/32"),)
+    with listening() as server:
+        wanted = spec("moved.test", port_of(server), method="half_open", deny=LOOPBACK, allow=only)
+        return [
+            verdict(await bench.look(CheckName.TCP, wanted, permitted(bench, {"moved.test": (address,)})))
+            for address in (HERE, "127.0.0.2")
+        ]
 
 
 def _runner(board: Board | None = None, *, user_failed: bool = False) -> Runner:
@@ -78,7 +142,7 @@ async def paced(bench: Bench) -> list[float]:
 
 async def confirmed(bench: Bench) -> tuple[list[str], int]:
     """Run a port with a policy, then once more as the fast confirmation; count the connections."""
-    seen, connections = [], 0
+    seen = []
     with listening() as server:
         port = port_of(server)
         text = f"resources: [{{name: R, address: {HERE}, tcp: [{port}]}}]\nprobing: {{ports: {{{port}: 5m}}}}"
@@ -86,12 +150,7 @@ async def confirmed(bench: Bench) -> tuple[list[str], int]:
         for confirming in (False, True):
             (result,) = await runner.run(job, confirming=confirming)
             seen.append(verdict(result.outcome))
-        while True:
-            try:
-                server.accept()[0].close()
-            except BlockingIOError:
-                return seen, connections
-            connections += 1
+        return seen, accepted(server)
 
 
 async def rebound(bench: Bench) -> list[str]:
@@ -153,13 +212,18 @@ async def unresolved_any(bench: Bench) -> str:
 
 
 NO_HARM = [
-    Row("`half_open`: SYN, SYN/ACK, reset by the kernel", resource("address: 10.0.0.1, tcp: [443], probe: half_open"),
-        [NOT_ALLOWED]),  # half-open probes do not exist yet: nothing is connected to instead
+    Row("`half_open`: SYN, SYN/ACK, reset by the kernel", half_open, [(UP, "half_open"), (DOWN, "half_open")]),
+    Row("no application ever sees it", unseen, ({UP}, 0)),
+    Row("needs CAP_NET_RAW", no_right, (NOT_ALLOWED, 0)),
     Row("`connect`: opens, closes with FIN, sends nothing", polite, (UP, b"", 0)),
     Row("Port policy of `probing.ports`", paced, [300.0, 30.0]),
+    Row("Port policy", methods, [("half_open", 30.0, True)] * 3),
     Row("the fast confirmation never connects to a port with a policy", confirmed, ([UP, NOT_ALLOWED], 1)),
     Row("Denied address", denied, [UP, NOT_ALLOWED]),
     Row("(checked again after each lookup)", rebound, [UP, NOT_ALLOWED]),
+    Row("Denied address (checked again", rebound_half_open, [UP, NOT_ALLOWED]),
+    Row("port without a permitted method", resource("address: 10.0.0.1, tcp: [3306, 33060, 9100, 102, 502]"),
+        [NOT_ALLOWED] * 5),  # nobody has the right to raw sockets here
     Row("port without a permitted method → `skipped/not_allowed`",
         resource("address: 10.0.0.1, tcp: [3306]", "probing: {method: connect}"), [NOT_ALLOWED]),
     Row("`connect` to MySQL's ports can block the Connector's address", mysql, ("half_open", "half_open")),

@@ -6,6 +6,7 @@ import ipaddress
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from checks.model import CheckName, Json, Outcome, Reason
@@ -14,6 +15,7 @@ from checks.registry import CHECKS
 from checks.tcp import TcpSpec
 from tests.contract.bench import Bench, Row, Scenario, verdict
 from tests.support.fakes import context
+from tests.support.half_open import prober
 from tests.support.servers import free_port
 from tests.support.tcp import Failing, listening, port_of, silent, sockets_that_fail, spec
 
@@ -114,6 +116,17 @@ async def late(bench: Bench) -> str:
         return verdict(await look(bench, spec(HERE, port)))
 
 
+async def half_open(bench: Bench) -> list[str]:
+    """Probe a port that accepts, one that refuses and one that no route leads to, half-open."""
+    here = context()
+    here = replace(here, seat=replace(here.seat, half_open=bench.stack.enter_context(prober())))
+    with listening() as server:
+        return [
+            verdict(await look(bench, spec(address, port, method="half_open"), here))
+            for address, port in ((HERE, port_of(server)), (HERE, free_port()), ("224.0.0.1", 443))
+        ]
+
+
 def _down(reason: str) -> str:
     return f"critical/{reason} unable_to_connect"
 
@@ -136,6 +149,7 @@ ROWS = [
     Row("`addresses: any`", resolved_to((HERE, "127.0.0.2"), require_all=True), (DOWN, (HERE, "127.0.0.2"), 0.5)),
     Row("If a name has A records only these are probed", resolved_to(("::1", HERE)), (UP, (HERE,), 1.0)),
     Row("AAAA only when there is no A", resolved_to(("::1",), "::1"), (UP, ("::1",), 1.0)),
+    Row("A SYN/ACK or completed handshake is acceptance", half_open, [UP, DOWN, _down("no_route")]),
     Row("completed handshake is acceptance, whatever follows: ECONNRESET from connect() means that it had completed "
         "(fact `reset_after_accept`", reset_after_accept, (UP, ("10.0.0.1",))),
     Row("`reset` is a reason of control_plane and relay only", who_has_reset,

@@ -1,5 +1,7 @@
 """What is unknown neither fires nor ends: only what is known to be good ends an alert."""
 
+from dataclasses import replace
+
 import pytest
 
 from checks.model import Outcome
@@ -159,6 +161,14 @@ def test_nothing_is_decided_meanwhile(engine: dict[str, bool]) -> None:
         desk.wait(2)
     assert active.active() == []
     assert len(pending.active()) == 1
+
+
+def test_a_host_without_room_freezes_only_what_is_not_asked() -> None:
+    """While connections can't be opened the rest is decided as ever: what is not asked is unknown, and so frozen."""
+    desk = desk_of(port_fails())
+    desk.engine = replace(desk.engine, starved=True, strain="250000 of 262144 conntrack entries are in use")
+    desk.wait(600)
+    assert "ConnectorUnableToConnect" in {name for name, _ in desk.active()}
 
 
 def test_nothing_is_decided_at_the_end() -> None:

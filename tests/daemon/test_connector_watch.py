@@ -14,6 +14,7 @@ from checks.half_open import HalfOpen
 from checks.model import Reason
 from checks.net.errors import SeatError
 from checks.net.helper import HelperClient, HelperState
+from checks.net.rawtcp import Ear
 from checks.runtime.model import AmbiguousError, Runtime, Sighting, Wanted
 from daemon.config.load import parse_config
 from daemon.config.schema import Config
@@ -50,7 +51,9 @@ class Helper:
         """Refuse: these tests open nothing."""
         raise AssertionError((family, kind))
 
-    open_raw = open_socket
+    def open_raw(self, _family: int) -> Ear:
+        """Have no right to."""
+        raise PermissionError
 
     def read_net(self, name: str) -> str:
         """Refuse: these tests read nothing."""
@@ -144,10 +147,12 @@ async def test_half_open_stands_where_the_seat_stands(
     def refuse(_family: int, _kind: int) -> socket.socket:
         raise PermissionError
 
-    here = HalfOpen(refuse, refuse)
+    here = HalfOpen(lambda family: Ear(refuse(family, 0), 0, None), refuse)
     watch = _watch(connector, answer, sightings=(sighting,), here=here)
     await watch.begin()
     assert (watch.seats.first.half_open is here) is ours
+    assert not watch.method.half_open
+    assert watch.method.lacking
     if watch.seats.host is not None:
         assert watch.seats.host.half_open is here
     watch.reconfigure(parse_config(f"connector: {{name: t, {connector}}}\ndns: {{timeout: 1s}}".encode(), "t").config)

@@ -14,6 +14,7 @@ import pytest
 from checks.model import Reason
 from checks.net.errors import SeatError
 from checks.net.helper import HelperClient, HelperState
+from checks.net.rawtcp import Ear
 from checks.runtime.model import Runtime, RuntimeName, Sighting, Wanted
 from daemon.config.load import parse_config
 from daemon.config.schema import Config
@@ -50,7 +51,11 @@ class Helper:
         """Refuse: these tests open nothing."""
         raise AssertionError((family, kind))
 
-    read_net = read_file = mark = open_raw = open_socket
+    read_net = read_file = mark = open_socket
+
+    def open_raw(self, _family: int) -> Ear:
+        """Have no right to."""
+        raise PermissionError
 
     def close(self) -> None:
         """Count it."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 import pytest
+from msgspec import structs
 
 from checks.model import CheckName, Event, Json, Outcome, Reason, Status
 from daemon.crowd import ALONE_MOST, SAMPLES
@@ -212,6 +213,36 @@ async def test_reload_that_takes_the_samples_away() -> None:
         made.engine.load(config(resources, interval="10m"))
         await asyncio.sleep(3 * (TIMEOUT_S + CONFIRM_S))
         assert {made.state(port) for port in made.jobs(CheckName.TCP)} == {State.FAILING}
+
+
+@virtual_time
+async def test_sample_that_was_well_already_keeps_nobody_waiting() -> None:
+    """One who failed twice and is ok again tells, when asked for others, that they are to be asked themselves."""
+    configured = config(addresses(40), interval="10m")
+    confirm = structs.replace(configured.schedule.confirm, successes=1)
+    configured = structs.replace(configured, schedule=structs.replace(configured.schedule, confirm=confirm))
+    async with rig(configured) as made:
+        await settled(made)
+        made.runner.takes_s[CheckName.TCP] = 1.0
+        ports, begin = made.jobs(CheckName.TCP), made.now()
+
+        async def at(after_s: float, jobs: list[str], *, ill: bool = True) -> None:
+            await asyncio.sleep(begin + after_s - made.now())
+            made.ill |= {job_id: silent(job_id) if ill else OK for job_id in jobs}
+            for job_id in jobs:
+                made.engine.rechecks.at_once(job_id)
+
+        await at(0.0, ports[:30])
+        await at(3.0, ports[30:32])  # these fail while the first round is under way, and begin the second
+        await at(4.6, [ports[32]])  # too late to be asked in the second round
+        await asyncio.sleep(begin + 4.7 - made.now())
+        assert {made.state(port) for port in ports[:30]} == {State.FAILING}
+        await at(4.7, ports[:30], ill=False)
+        await asyncio.sleep(begin + 10.0 - made.now())
+        assert {made.state(port) for port in ports[:30]} == {State.OK}
+        assert made.state(ports[32]) is State.FAILING
+        crowds = made.engine.rechecks._crowds
+        assert (crowds._groups, crowds._group_of, crowds._rounds) == ({}, {}, {})
 
 
 @virtual_time

@@ -228,6 +228,21 @@ def test_jobs_that_are_gone(desk: Desk) -> None:
     assert f"tcp:{gone}" not in desk.vouched
 
 
+def test_who_is_gone_is_not_asked_for_others(desk: Desk) -> None:
+    """One who failed twice and was then taken out of the configuration is no sample: no answer would ever come."""
+    for n in range(ALONE_MOST):
+        desk.ends(n, bad(), pending=True)
+    for n in (50, 51):
+        desk.ends(n, bad(), pending=True)
+    desk.now += 2.3
+    desk.ends(52, bad(), pending=True)
+    for n in range(2):
+        desk.ends(n, bad(), pending=False)
+    assert "tcp:1" in desk.crowds.known()
+    desk.crowds.forget(["tcp:1"])
+    assert desk.round() == [50, 51, 0]
+
+
 def test_causes() -> None:
     """Failures are of one cause when reason and subnets, or nameservers, are the same; others stand for themselves."""
     result = Result(

@@ -268,11 +268,11 @@ async def test_planning_what_is_learned_takes_little_of_the_loop(monkeypatch: py
         loop, spent, loads = asyncio.get_running_loop(), 0.0, list[float]()
         real = made.engine.reload
 
-        async def reload(configured: Config) -> None:
+        async def reload() -> None:
             nonlocal spent
             loads.append(loop.time())
             spent += 0.2
-            await real(configured)
+            await real()
 
         monkeypatch.setattr(made.engine, "_clock", lambda: loop.time() + spent)
         monkeypatch.setattr(made.engine, "reload", reload)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,9 +11,13 @@ from msgspec import structs
 from checks.model import CheckName
 from checks.net.endpoint import Endpoint
 from checks.tcp_spec import TcpSpec
+from daemon import changeover
 from daemon.config.schema import Config
 from daemon.engine import LEARN_S
-from daemon.scheduler import START_SPREAD_S
+from daemon.jobs import Job, Result
+from daemon.plan import PlanChange
+from daemon.scheduler import START_SPREAD_S, Limits, Scheduler
+from daemon.slices import Steps
 from daemon.vantage.seats import Seats
 from tests.support.half_open_fake import FakeHalfOpen
 from tests.support.recheck_rig import Rig, addresses, config, rig
@@ -152,6 +157,65 @@ async def test_reloads_at_the_same_time_follow_one_another() -> None:
             group.create_task(made.engine.reload(last))
         assert _whole(made, last)
         assert _asked(made)
+
+
+@pytest.mark.looptime
+@pytest.mark.usefixtures("short_slices")
+async def test_planning_anew_brings_no_older_configuration_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was learned while a reload is under way is planned by the new configuration, not by the one before."""
+    monkeypatch.setattr("daemon.engine.LEARN_S", 0.0)
+    async with rig(config(_changed(0))) as made:
+        await asyncio.sleep(START_SPREAD_S + 1)
+        wanted = config(_changed(MANY))
+        reload = asyncio.get_running_loop().create_task(made.engine.reload(wanted))
+        await asyncio.sleep(0)
+        seats = made.engine.watch.seats
+        made.engine.watch.seats = Seats(replace(seats.first, half_open=FakeHalfOpen()), seats.host)
+        learning = asyncio.get_running_loop().create_task(made.engine.learn())
+        await reload
+        monkeypatch.setattr("daemon.engine.LEARN_S", LEARN_S)
+        await asyncio.sleep(2 * LEARN_S)
+        learning.cancel()
+        assert made.engine.plan.made_for is not None
+        assert made.engine.plan.made_for.half_open
+        assert _whole(made, wanted)
+
+
+@pytest.mark.looptime
+@pytest.mark.usefixtures("short_slices")
+async def test_look_that_ends_during_the_reload_is_not_held_of_what_is_probed_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A port that may not be touched from now on shows that, not what a look found that ended a moment later."""
+    resource = "  - {{name: R, address: 10.0.0.1, tcp: [443]{}}}\n"
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    def take_up(scheduler: Scheduler, change: PlanChange, limits: Limits, forget: Callable[[str], None]) -> Steps[None]:
+        go_on.set()
+        for _ in range(10):
+            yield
+        yield from changeover.take_up(scheduler, change, limits, forget)
+
+    async with rig(config(resource.format(""))) as made:
+        await asyncio.sleep(START_SPREAD_S + 1)
+        (port,) = made.jobs(CheckName.TCP)
+        run = made.runner.run
+
+        async def held_up(job: Job, **given: bool) -> tuple[Result, ...]:
+            del given
+            if job.id == port:
+                began.set()
+            await go_on.wait()
+            return await run(job)
+
+        monkeypatch.setattr(made.runner, "run", held_up)
+        monkeypatch.setattr("daemon.engine.take_up", take_up)
+        await began.wait()
+        await made.engine.reload(config(resource.format(", probe: half_open")))
+        await asyncio.sleep(30)
+        job = made.engine.plan.by_id[port]
+        assert job.fixed is not None
+        assert made.board.rows[port].result.outcome == job.fixed
 
 
 @pytest.mark.looptime

@@ -10,6 +10,7 @@ from checks.model import CheckName, Json, Outcome, Reason, Status
 from checks.net.seat import Seat
 from checks.runtime.model import Runtime, Sighting, Wanted
 from daemon.board import Board
+from daemon.changes.network import Difference
 from daemon.config.load import parse_config
 from daemon.engine import Engine
 from daemon.glimpse import Glimpse
@@ -20,8 +21,11 @@ from daemon.runner import Runner
 from daemon.second_look import compared
 from daemon.state import Policy
 from daemon.vantage.orphan import RUNS
+from daemon.vantage.seats import Seats
 from daemon.vantage.watch import ConnectorWatch
 from tests.support.fakes import FakeResolver
+from tests.support.half_open_fake import FakeHalfOpen
+from tests.support.recheck_rig import addresses, config, rig
 from tests.support.sightings import NOW, RUNNING, Looks, log
 
 TEXT = b"""
@@ -167,3 +171,17 @@ def test_second_look_without_a_verdict_changes_no_words() -> None:
     both = compared(first, second)
     assert (both.summary, both.action) == (first.summary, first.action)
     assert both.facts["seen_from_host"] == "prober_starved"
+
+
+@pytest.mark.looptime
+async def test_network_event_has_no_seat_keep_its_way_out() -> None:
+    """What seats remember of the way out, sockets to nameservers and source addresses, is not used any more."""
+    async with rig(config(addresses(1))) as made:
+        seats, renewed, ways = made.engine.watch.seats, list[str](), (FakeHalfOpen(), FakeHalfOpen())
+        made.engine.watch.seats = Seats(
+            replace(seats.first, half_open=ways[0], close=lambda: renewed.append("first")),
+            replace(seats.first, half_open=ways[1], close=lambda: renewed.append("host")),
+        )
+        made.engine.network_changed(Difference(way_out=True))
+    assert renewed == ["first", "host"]
+    assert [way.changes for way in ways] == [1, 1]

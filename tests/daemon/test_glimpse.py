@@ -183,3 +183,40 @@ async def test_another_seat_meanwhile() -> None:
         await asyncio.sleep(2)
         assert other.asked == ["10.0.0.1"]
         assert made.status() == (Status.OK, None)
+
+
+@pytest.mark.parametrize(
+    ("resource", "address"), [("10.0.0.1", "10.0.0.1"), ("db.corp.internal", "10.0.0.1")], ids=["literal", "name"]
+)
+async def test_what_is_denied_by_a_reload_is_looked_at_no_more(resource: str, address: str) -> None:
+    """Which addresses may be looked at is remembered for each job, and never beyond the configuration it holds for."""
+    names: dict[str, tuple[str, ...]] = {resource: (address,)}
+    text = f"- {{name: A, address: {resource}, tcp: [5432]}}"
+    async with rig(text, names=names) as made:
+        await asyncio.sleep(100)
+        assert made.prober.asked
+        denies = f"{TEXT}{text}\nprobing: {{deny: [10.0.0.0/24]}}\n"
+        await made.engine.reload(parse_config(denies.encode(), "test.yaml").config)
+        before = len(made.prober.asked)
+        await asyncio.sleep(100)
+        looked = made.prober.asked[before:]
+        assert bool(looked) is (resource == address), "an address that the file names is the operator's wish"
+        if resource != address:
+            assert made.status(f"tcp:{resource}:5432") == (Status.SKIPPED, Reason.NOT_ALLOWED)
+
+
+async def test_a_name_that_moves_to_a_denied_address_is_not_followed() -> None:
+    """The deny list holds for each answer of the nameserver, not for the first one only."""
+    names: dict[str, tuple[str, ...]] = {"db.corp.internal": ("10.0.0.1",)}
+    async with rig("- {name: A, address: db.corp.internal, tcp: [5432]}", names=names) as made:
+        await asyncio.sleep(100)
+        assert made.prober.asked
+        assert isinstance(made.seat.resolver, FakeResolver)
+        table = made.seat.resolver.names
+        for moved in ("169.254.169.254", "127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::a9fe:a9fe"):
+            table["db.corp.internal"] = (moved,)
+            await asyncio.sleep(35)
+            before = len(made.prober.asked)
+            await asyncio.sleep(65)
+            assert made.prober.asked[before:] == [], moved
+            assert made.status("tcp:db.corp.internal:5432") == (Status.SKIPPED, Reason.NOT_ALLOWED)

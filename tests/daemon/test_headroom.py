@@ -141,6 +141,21 @@ def test_floor_that_does_not_help(host: Host) -> None:
     assert not host.starved()
 
 
+def test_what_fills_no_more_is_asked_again(host: Host) -> None:
+    """Nothing is opened only while more than 70 % is in use: a table that stays at 68 % then keeps no probe back."""
+    host.conntrack(0.75)
+    host.looks(5)
+    host.conntrack(0.78)
+    host.looks()
+    assert host.starved()
+    host.conntrack(0.68)
+    assert host.looks() == FLOOR
+    assert not host.starved()
+    host.conntrack(0.72)
+    host.looks(3)
+    assert not host.starved(), "fuller than now, but less than at the floor"
+
+
 @pytest.mark.parametrize(
     "garbage",
     [

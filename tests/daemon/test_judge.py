@@ -1,10 +1,12 @@
 """The judge: one look a second, decisions written down before anybody hears of them, and what our log says of it."""
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -14,7 +16,7 @@ from daemon.alerting.book import KEPT_AS
 from daemon.causes import Cause, Diagnosis, Domain
 from daemon.config.schema import Alerting, Config, Resource
 from daemon.insight import Memory
-from daemon.judge import SAVE_S, Judge, Surroundings
+from daemon.judge import LONGEST_TICK_S, REST, SAVE_S, TICK_S, Judge, Surroundings
 from daemon.state import State, Transition
 from daemon.telling import MAX_LINES, MINUTE_S, Teller
 from daemon.view import EngineFigures, View
@@ -27,7 +29,13 @@ ALERTING = Alerting(after={"ConnectorUnableToConnect": 0.0})
 class Bench:
     """One Resource on a board, a memory, and everything that was heard, in order."""
 
-    def __init__(self, *, held: Json = None, save: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        held: Json = None,
+        save: Callable[[], Awaitable[None]] | None = None,
+        heard: Callable[[Alerts], None] | None = None,
+    ) -> None:
         resource = Resource(name="A", address="10.9.8.7")
         config = Config(resources=(resource,), alerting=ALERTING)
         self.stage = Stage([tcp_job("10.9.8.7", 443, "A")], [resource], config)
@@ -37,7 +45,7 @@ class Bench:
             network=lambda: ((), frozenset()),
             memory=Memory(self.kept.get, self._remember),
             save=save or self._save,
-            publish=self._publish,
+            publish=heard or self._publish,
             teller=Teller(asyncio.get_running_loop().time),
         )
         self.judge = Judge(ALERTING, self.view, around)
@@ -162,8 +170,32 @@ def test_starvation_is_told_as_long_as_it_changes_something(caplog: pytest.LogCa
     teller = Teller(lambda: 0.0)
     with caplog.at_level(logging.INFO, "connector_health.changes"):
         for starved in (False, True, True, False, False):
-            teller.starved(starved, 0.4)
-    assert [message.partition(" (")[0] for message in caplog.messages] == [
-        "starved of CPU",
-        "no longer starved of CPU: alerts are decided again",
+            engine = EngineFigures(connector="x", starved=starved, event_loop_lag_s=0.4, strain="700 of 1000 ports")
+            teller.starved(engine.starved_of)
+        teller.starved(EngineFigures(connector="x", starved=True, strain="950 of 1000 ports").starved_of)
+    assert [message.partition(":")[0] for message in caplog.messages] == [
+        "starved of CPU (the event loop was 0.4 s late)",
+        "no longer starved",
+        "starved of connections (950 of 1000 ports)",
     ]
+
+
+def _note_time(times: list[float], _: Alerts) -> None:
+    times.append(asyncio.get_running_loop().time())
+
+
+@pytest.mark.looptime
+async def test_a_look_that_takes_long_is_followed_by_a_rest() -> None:
+    """The judge takes no more than a thirteenth of the time, but never waits longer than a few seconds."""
+    loop = asyncio.get_running_loop()
+    for took, rest in ((0.05, TICK_S), (0.2, REST * 0.2), (0.9, LONGEST_TICK_S)):
+        times: list[float] = []
+        # The first look writes, the others have no reason to.
+        bench = Bench(save=partial(asyncio.sleep, took), heard=partial(_note_time, times))
+        task = loop.create_task(bench.judge.run())
+        await asyncio.sleep(10)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert times[1] - times[0] == pytest.approx(rest, abs=1e-3)
+        assert times[2] - times[1] == pytest.approx(TICK_S, abs=1e-3)

@@ -178,6 +178,7 @@ def test_an_address_that_the_operator_wrote_is_allowed() -> None:
         (Endpoint("2001:db8::1", 30001), "", False),
         (Endpoint("relays.twingate.com", 443), "", True),
         (Endpoint("relays.example.com", 443), "", False),
+        (Endpoint(RELAY.host, 3306), "", False),
         (Endpoint("twingate.com.example.com", 443), "", False),
         (Endpoint("a b", 443), "", False),
         (Endpoint("198.51.100.7", 0), "", False),

@@ -49,7 +49,7 @@ def test_no_step_looks_at_more_than_a_batch_of_rows() -> None:
     """However many rows there are, the work between two pauses is that of one batch."""
     stage, looked = crowd(MANY), Counter[int]()
     pause = 0
-    present = stage.board.present
+    present = stage.board.presence()
 
     def counting(row: TargetState) -> bool:
         looked[pause] += 1
@@ -59,7 +59,7 @@ def test_no_step_looks_at_more_than_a_batch_of_rows() -> None:
         nonlocal pause
         pause = count
 
-    stage.board.present = counting  # type: ignore[method-assign]
+    stage.board.presence = lambda: counting  # type: ignore[method-assign]
     metrics = Metrics(fixed_process)
     for _ in range(2):  # with the labels of the plan still to be written, and then without
         looked.clear()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.half_open import HalfOpen
 from checks.model import CheckName, Outcome, Reason, Status
 from checks.runtime.model import Runtime, Wanted
 from daemon.config.load import parse_config
@@ -34,11 +35,11 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     told = Seen()
 
     class Watch(ConnectorWatch):
-        def __init__(self, config: Config) -> None:
+        def __init__(self, config: Config, here: HalfOpen | None = None) -> None:
             async def find(_: Wanted) -> Runtime:
                 return Looks(stopped())
 
-            super().__init__(config, find=find)
+            super().__init__(config, find=find, here=here)
 
         async def close(self) -> None:
             told.closed += 1

@@ -75,6 +75,18 @@ def test_an_ordinary_user_uses_it_when_it_is_granted(granted: bool) -> None:
             assert ("CAP_NET_RAW" in process.log) is granted
 
 
+def test_a_containers_root_can_not_get_it_back(tmp_path: Path) -> None:
+    """Root with few rights can't touch its bounding set: then nothing that it starts gains any right (no_new_privs)."""
+    require("root", "setpriv")
+    before = (find("setpriv") or "", "--bounding-set=-all,+net_raw,+dac_override", "--inh-caps=-all", "--")
+    with daemon(quiet_config(tmp_path, "resources: []"), before=before) as process:
+        pid = process.popen.pid
+        for held in capabilities(pid):
+            assert not any(held[name] & NET_RAW for name in HELD if name != "CapBnd")
+        assert raw_sockets(pid) == 2
+        assert "\nNoNewPrivs:\t1\n" in Path(f"/proc/{pid}/status").read_text()
+
+
 def test_check_drops_it_too(tmp_path: Path) -> None:
     """`healthctl check` as root opens its raw sockets, and has the right no more while it looks."""
     require("root")

@@ -62,6 +62,7 @@ def test_document_is_the_contract_to_the_letter() -> None:
                 "facts": {"addresses": ["10.1.2.3"]},
                 "flap": None,
                 "flapping": None,
+                "slowed_to_seconds": None,
             }
         ],
         "diagnosis": [],
@@ -70,6 +71,7 @@ def test_document_is_the_contract_to_the_letter() -> None:
         "predictions": None,
         "alerts": None,
         "changes": [],
+        "probing": None,
     }
     assert encode(whole) == json.dumps(expected, indent=2)
 

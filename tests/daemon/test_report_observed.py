@@ -106,7 +106,8 @@ def test_a_token_error_is_told() -> None:
 def test_the_parts_come_last_and_have_the_types_that_are_written_down() -> None:
     """The keys of before keep their places, and a strict reader of the types takes the document as it is."""
     whole = report(everything())
-    assert list(whole)[-6:] == ["diagnosis", "connector_log", "learned", "predictions", "alerts", "changes"]
+    parts = ["diagnosis", "connector_log", "learned", "predictions", "alerts", "changes", "probing"]
+    assert list(whole)[-7:] == parts
     read = read_document(encode(whole, indent=None).encode())
     assert json.loads(json.dumps(read | {"checks": []})) == json.loads(json.dumps(whole | {"checks": []}))
     assert [one["id"] for one in read["checks"]] == [one["id"] for one in whole["checks"]]

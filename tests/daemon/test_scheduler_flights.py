@@ -170,3 +170,24 @@ async def test_timer_that_comes_a_nanosecond_early_is_no_endless_wait() -> None:
         scheduler.confirm("tcp:a", 2.0 + 5e-10)
         await asyncio.sleep(20)
     assert len(probe.starts) == 2
+
+
+@virtual_time
+async def test_next_of_a_host_that_is_taken_out_leaves_its_place_to_another() -> None:
+    """A job that was about to have its host's only place, and is taken out just then, keeps no other waiting."""
+    flights = Flights(lambda _: 20.0)
+    jobs = [job(name, interval_s=300.0, host="h") for name in "abc"]
+    one = Limits(concurrency=100, per_host=1, max_rate=1000.0)
+    async with scheduling(Probe(), jobs, one, begin=flights.begin) as scheduler:
+        await asyncio.sleep(START_SPREAD_S + 1)
+        (first,) = [name for _, name, _ in flights.starts]
+
+        def over(_: Job) -> None:
+            flights.rest = lambda _: None
+            asyncio.get_running_loop().call_soon(lambda: scheduler.change((), [scheduler._admission._paced[0].job.id]))
+
+        flights.rest = over
+        await asyncio.sleep(60)
+        left = {entry.job.id for entry in scheduler._entries.values()} - {first}
+        assert len(left) == 1
+        assert [name for _, name, _ in flights.starts] == [first, *left]

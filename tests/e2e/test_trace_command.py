@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -109,7 +110,11 @@ def test_table_and_exit_codes(tmp_path: Path) -> None:
         missing = healthctl("trace", "--config", str(tmp_path / "none.yaml"), "Up")
     assert (up.returncode, down.returncode, typo.returncode, missing.returncode) == (0, 2, 3, 3)
     assert "CONCLUSION  Nothing is wrong on this side" in up.stdout
-    assert "REPEAT    nc -vz -w 5 127.0.0.2" in down.stdout
+    by_hand = (f"nc -vz -w 5 127.0.0.2 {closed}", f"nmap -Pn -sS -p {closed} 127.0.0.2   # as root; needs nmap")
+    method = ("connect", "half_open")
+    root = os.geteuid() == 0
+    assert f"REPEAT    {by_hand[root]}\n" in down.stdout
+    assert f"({method[root]})" in up.stdout
     assert "did you mean 'Up'?" in typo.stderr
     assert up.stderr == down.stderr == typo.stdout == ""
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Self
 
 from checks.model import Json, Outcome, Reason, Status
+from checks.net.tcp import STARVED_LAG_S
 from daemon.alert import AlertKey, Alerts, Delivery
 from daemon.alerting.book import AlertBook
 from daemon.alerting.conditions import Condition, conditions
@@ -180,7 +181,8 @@ class AlertDesk:
 
     def be(self, *, ready: bool = True, starved: bool = False, reload_ok: bool = True) -> None:
         """Change what the engine says of itself."""
-        self.engine = replace(self.engine, ready=ready, starved=starved, reload_ok=reload_ok)
+        late_s = 2 * STARVED_LAG_S if starved else 0.0
+        self.engine = replace(self.engine, ready=ready, starved=starved, event_loop_lag_s=late_s, reload_ok=reload_ok)
 
 
 def desk_of(one: Cause, after: dict[str, float] | None = None) -> AlertDesk:

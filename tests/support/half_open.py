@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from checks.half_open import HalfOpen
-from checks.net.rawtcp import open_raw
+from checks.net.rawtcp import Ear, open_reserved
 from checks.net.seat import open_socket
 from checks.net.tcp import Attempt
 from tests.support.netns import Namespace, link, namespace
@@ -34,9 +34,9 @@ def prober(ns: Namespace | None = None) -> Iterator[HalfOpen]:
     """Make a prober that stands in a namespace (None: where this process stands) and close it."""
     require("root")
 
-    def raw(family: int, port: int) -> socket.socket:
+    def raw(family: int) -> Ear:
         with ns.entered() if ns else contextlib.nullcontext():
-            return open_raw(family, port)
+            return open_reserved(family)
 
     made = HalfOpen(raw, ns.open_socket if ns else open_socket)
     try:

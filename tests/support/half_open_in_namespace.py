@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 
 from checks.half_open import HalfOpen
-from checks.net.rawtcp import open_raw
+from checks.net.rawtcp import open_reserved
 from checks.net.seat import open_socket
 
 TIMEOUT_S = 5.0
@@ -19,7 +19,7 @@ TIMEOUT_S = 5.0
 async def probe(address: str, port: int, probes: int) -> Counter[str]:
     """Probe, and return how often each judgement was made."""
     judged: Counter[str] = Counter()
-    half_open = HalfOpen(open_raw, open_socket)
+    half_open = HalfOpen(open_reserved, open_socket)
     try:
         for _ in range(probes):
             (attempt,) = await half_open.attempt_all((address,), port, TIMEOUT_S)
