@@ -47,7 +47,6 @@ __all__ = ["App", "Options", "load"]
 log = logging.getLogger("connector_health.app")
 
 SETTLED_S = 0.5  # who waits for the first verdicts waits so much longer; 20,000 rows take 11 ms
-STATUS_LINE_S = 5.0  # how often `systemctl status` is told the verdict
 LOAD_S = 60.0  # reading a configuration of 8 MiB takes seconds on a small host; longer means that its disk hangs
 
 
@@ -143,7 +142,7 @@ class App:
                         "store": self._store.run(),
                         "reload on signal": self._reload_on_signal(),
                         "watchdog": self._notifier.keep_alive(),
-                        "status line": self._status_line(),
+                        "status line": self._notifier.keep_told(lambda: self._board.statuses),
                         "first verdicts": self._first_verdicts(),
                         "Connector's log": connector_log.run(),
                         "learning": engine.learn(),
@@ -285,13 +284,6 @@ class App:
             if not self._settled.is_set() and self.engine.settled:
                 self._settled.set()
             await asyncio.sleep(SETTLED_S)
-
-    async def _status_line(self) -> None:
-        while True:
-            counts = self._board.statuses
-            words = [f"{counts[status]} {status}" for status in Status if counts.get(status)]
-            self._notifier.status(", ".join(words) or "starting")
-            await asyncio.sleep(STATUS_LINE_S)
 
     def _tell(self, loaded: Loaded) -> None:
         for warning in (*loaded.warnings, *proxy_warnings(os.environ)):

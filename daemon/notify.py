@@ -3,10 +3,14 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from checks.model import Status
 
 log = logging.getLogger("connector_health.notify")
 
+STATUS_LINE_S = 5.0  # how often `systemctl status` is told the verdict
 BEATS_PER_TIMEOUT = 3  # systemd advises two; the third forgives one late wake-up
 
 
@@ -42,6 +46,14 @@ class Notifier:
         if text != self._status:
             self._status = text
             self._say(f"STATUS={text}")
+
+    async def keep_told(self, statuses: Callable[[], Mapping[Status, int]]) -> NoReturn:
+        """Tell the verdict for ever: how many rows have which status."""
+        while True:
+            counts = statuses()
+            words = [f"{counts[status]} {status}" for status in Status if counts.get(status)]
+            self.status(", ".join(words) or "starting")
+            await asyncio.sleep(STATUS_LINE_S)
 
     async def keep_alive(self) -> None:
         """Feed the watchdog for ever: it only hears from us while the event loop turns."""

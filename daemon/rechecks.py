@@ -8,17 +8,18 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from checks.model import CheckName, Reason, Status
+from checks.model import CheckName
 from daemon.board import Board
 from daemon.changes.network import Difference
 from daemon.config.schema import Schedule
 from daemon.crowd import SAMPLES, Crowds
+from daemon.ill import FALLEN, away, healed, is_ill, well
 from daemon.jobs import SECOND_SEAT, Job, Result
 from daemon.known import CONNECTOR_ROW, HOST_ROW, OUTWARD_CHECKS, RESOURCE_CHECKS
 from daemon.plan import Plan
 from daemon.reached import Destinations, addresses_of
 from daemon.scheduler import TICK_S, Scheduler
-from daemon.state import State, TargetState, Transition
+from daemon.state import State, Transition
 
 log = logging.getLogger("connector_health.rechecks")
 
@@ -32,9 +33,6 @@ ENDED_S = 0.1  # a container engine takes note of the end of a process a moment 
 
 _PACED = frozenset({HOST_ROW, CONNECTOR_ROW, RESOLVER_JOB})
 _UNSETTLED = frozenset({State.PENDING, State.RECOVERING})
-_FALLEN = frozenset({State.PENDING, State.FAILING})
-_ILL = frozenset({State.FAILING, State.SUPPRESSED})
-_CUT_OFF = frozenset({Reason.NOT_RUNNING, Reason.DEPENDENCY_FAILED})
 _HOST_AND_CONNECTOR = (HOST_ROW, CONNECTOR_ROW)
 _PARENTS: Mapping[CheckName, tuple[str, ...]] = {
     CheckName.RESOLVER: _HOST_AND_CONNECTOR,
@@ -103,7 +101,7 @@ class Rechecks:
         """A run has ended: confirm what it left open; ask the parents of what fell, the dependents of what rose."""
         self.looked_at(job.id)
         quiet = not transitions and job.id not in self._unsettled and job.id not in self._again
-        if quiet and not self._crowds.concerns(job.id) and all(map(_well, results)):
+        if quiet and not self._crowds.concerns(job.id) and all(map(well, results)):
             return  # nearly always
         if any(self._is_unsettled(result.id) for result in results if not result.second):
             self._unsettled.add(job.id)
@@ -116,15 +114,15 @@ class Rechecks:
             if job.id in self._again:
                 # Something happened while it ran: it began too early to tell, and had to end to be asked again.
                 self._scheduler.confirm(job.id, TICK_S)
-        if job.check is not CheckName.CONNECTOR and any(map(_away, results)):
+        if job.check is not CheckName.CONNECTOR and any(map(away, results)):
             self._ask_parent(CONNECTOR_ROW)
         if not transitions:
             return
         own = [change for change in transitions if not change.id.endswith(SECOND_SEAT)]
-        if any(change.after in _FALLEN for change in own):
+        if any(change.after in FALLEN for change in own):
             for parent in self._parents(job):
                 self._ask_parent(parent)
-        if any(map(_healed, own)):
+        if any(map(healed, own)):
             self._ask_dependents(job)
 
     def looked_at(self, row_id: str) -> None:
@@ -250,7 +248,7 @@ class Rechecks:
         """
         found: dict[CheckName, dict[str, None]] = {check: {} for check in _ORDER if check in checks}
         for row in self._board.rows.values():
-            if row.result.check in found and _is_ill(row) and not row.result.second:
+            if row.result.check in found and is_ill(row) and not row.result.second:
                 found[row.result.check][row.result.job] = None
         names = found.get(CheckName.DNS, {})
         ports = found.get(CheckName.TCP, {})
@@ -261,7 +259,7 @@ class Rechecks:
 
     def _is_ill(self, row_id: str) -> bool:
         row = self._board.rows.get(row_id)
-        return row is not None and _is_ill(row)
+        return row is not None and is_ill(row)
 
     def _affected(self, difference: Difference) -> list[str]:
         """Return the first jobs to whose destination the way changed, a bounded number."""
@@ -279,26 +277,3 @@ class Rechecks:
     def _is_unsettled(self, row_id: str) -> bool:
         row = self._board.rows.get(row_id)
         return row is not None and row.state in _UNSETTLED
-
-
-def _well(result: Result) -> bool:
-    return result.outcome.status is Status.OK
-
-
-def _away(result: Result) -> bool:
-    """Tell whether this result found the Connector gone, or just back."""
-    outcome = result.outcome
-    if outcome.reason is Reason.DEPENDENCY_FAILED:
-        return outcome.facts.get("parent") == CONNECTOR_ROW
-    return outcome.reason is Reason.NOT_RUNNING
-
-
-def _healed(change: Transition) -> bool:
-    """Tell whether a row stopped failing, or can be looked at again; its first success is news enough."""
-    return change.after in (State.OK, State.RECOVERING) and change.before not in (None, State.OK)
-
-
-def _is_ill(row: TargetState) -> bool:
-    if row.state is State.UNKNOWN:
-        return row.result.outcome.reason in _CUT_OFF
-    return row.state in _ILL

@@ -3,8 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
-from pathlib import Path
 
 from checks.half_open import HalfOpen
 from checks.model import Reason
@@ -20,6 +18,7 @@ from daemon.identity import in_container
 from daemon.vantage.host import host_seat, near_seat, no_seat, shared_seat
 from daemon.vantage.method import Method, method_from
 from daemon.vantage.seats import Seats
+from daemon.vantage.sighted import completed, own_namespace
 
 log = logging.getLogger("connector_health.vantage")
 
@@ -137,7 +136,7 @@ class ConnectorWatch:
             except SeatError as error:
                 self._problem = error
         self._misses = self._misses + 1 if self._state is None else 0
-        self.sighting = _completed(sighting, self._state)
+        self.sighting = completed(sighting, self._state)
         if self.sighting.environment or self.sighting.problem is not Reason.PERMISSION_DENIED:
             self._environment = self.sighting.environment  # who can't look just now learns nothing new of it
         self.seats = self._choose(self.sighting)
@@ -216,7 +215,7 @@ class ConnectorWatch:
         vantage = self._config.connector.vantage
         if vantage == "host":
             return Seats(self._host)
-        if self._state is not None and self._state.namespace == _own_namespace():
+        if self._state is not None and self._state.namespace == own_namespace():
             return Seats(self._lasting(_NEAR, lambda: near_seat(self._connector_seat, self._here)))
         # A helper that answers "not running" is there and follows the Connector: just now nobody stands there.
         if self._state is not None or (self._problem and self._problem.reason is Reason.NOT_RUNNING):
@@ -285,22 +284,3 @@ def _wanted(config: Config) -> Wanted:
         unit=connector.unit,
         docker_host=connector.docker_host,
     )
-
-
-def _completed(sighting: Sighting, state: HelperState | None) -> Sighting:
-    """Add what only the helper may see: descriptors, sysctls and settings of another user's process."""
-    if state is None or (sighting.pid is not None and sighting.pid != state.pid):
-        return sighting
-    return replace(
-        sighting,
-        fds=sighting.fds or state.fds,
-        ping_group_range=sighting.ping_group_range or state.ping_group_range,
-        environment=sighting.environment or state.environment,
-    )
-
-
-def _own_namespace() -> int:
-    try:
-        return Path("/proc/self/ns/net").stat().st_ino
-    except OSError:
-        return -1
