@@ -35,9 +35,10 @@ RATIOS = (
 )
 """Whose cost is promised to be how much of whose."""
 MISSED = {
-    ("daemon, TCP connect", "C epoll loop, TCP connect"): 6.3,
-    ("daemon, TCP half_open", "blackbox_exporter, tcp"): 0.11,
-    ("daemon, TCP half_open", "C epoll loop, TCP connect"): 2.2,
+    ("daemon, TCP connect", "blackbox_exporter, tcp"): 0.46,
+    ("daemon, TCP connect", "C epoll loop, TCP connect"): 6.7,
+    ("daemon, TCP half_open", "blackbox_exporter, tcp"): 0.18,
+    ("daemon, TCP half_open", "C epoll loop, TCP connect"): 2.5,
 }
 """What was published (docs/performance.md) where that is more: the short form is to see what gets worse than this."""
 TARGETS, INTERVAL_S = 5000, 5.0  # 1,000 a second: the default of `schedule.max_rate`

@@ -61,7 +61,7 @@ def test_the_daemon_drops_it_and_shows_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("granted", [True, False])
 def test_an_ordinary_user_uses_it_when_it_is_granted(granted: bool) -> None:
-    """As systemd grants it (AmbientCapabilities=CAP_NET_RAW): two raw sockets; without it none, and the log says what is missing."""
+    """As systemd grants it (AmbientCapabilities=CAP_NET_RAW): two raw sockets; without it none, and the log says so."""
     require("root", "setpriv")
     caps = "+dac_read_search,+net_raw" if granted else "+dac_read_search"
     grant = (f"--inh-caps=-all,{caps}", f"--ambient-caps=-all,{caps}")
