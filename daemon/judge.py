@@ -23,7 +23,7 @@ from daemon.telling import Teller
 from daemon.view import View
 
 TICK_S = 1.0  # an alert is decided at most this late
-REST, LONGEST_TICK_S = 12.0, 4.0
+REST, LONGEST_TICK_S = 20.0, 4.0
 """After a look the judge rests so many times as long as it took, at most so many seconds: with thousands of rows that
 fail and as many that do not, a look takes a tenth of a second, and each second brings new rows."""
 REVIEW_S = 10.0  # a diagnosis is made anew at least this often: verdicts grow old without any event
