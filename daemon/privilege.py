@@ -56,7 +56,7 @@ def drop_net_raw(*, for_children: bool = True) -> None:
     if left:
         log.warning("CAP_NET_RAW could not be dropped: it is still in %s", ", ".join(sorted(left)))
     else:
-        log.info("raw sockets for half-open probes are open and filtered; CAP_NET_RAW is dropped: %s", _as_read_back())
+        log.info("the right to raw sockets was for half-open probes alone; CAP_NET_RAW is dropped: %s", _as_read_back())
 
 
 def sets_with_net_raw() -> frozenset[str]:

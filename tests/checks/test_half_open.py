@@ -10,31 +10,9 @@ from checks.half_open import HalfOpen
 from checks.model import Reason
 from checks.net.tcp import Attempt
 from tests.support.cancel import check_cancellation
-from tests.support.half_open import FAR, SILENT, Syn, Wire, begun, prober, two_hosts
+from tests.support.half_open import FAR, SILENT, Syn, Wire, begun, prober
 from tests.support.netns import Namespace
 from tests.support.tcp import listening, port_of
-
-
-@pytest.fixture(scope="module")
-def pair() -> Iterator[tuple[Namespace, Namespace]]:
-    """Two linked hosts."""
-    with two_hosts() as made:
-        yield made
-
-
-@pytest.fixture
-def near(pair: tuple[Namespace, Namespace]) -> Iterator[HalfOpen]:
-    """A prober on the first host."""
-    with prober(pair[0]) as made:
-        yield made
-
-
-@pytest.fixture
-def wire(pair: tuple[Namespace, Namespace]) -> Iterator[Wire]:
-    """What comes in at the second host."""
-    made = Wire(pair[1])
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import contextlib
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -15,31 +15,9 @@ from checks.model import Reason
 from checks.net.errors import SeatError
 from checks.net.rawtcp import Ear, open_reserved
 from checks.net.tcp import Attempt
-from tests.support.half_open import FAR, SILENT, Wire, begun, prober, two_hosts
+from tests.support.half_open import FAR, SILENT, Wire, begun, prober
 from tests.support.netns import Namespace
 from tests.support.seat_helper import open_descriptors
-
-
-@pytest.fixture(scope="module")
-def pair() -> Iterator[tuple[Namespace, Namespace]]:
-    """Two linked hosts."""
-    with two_hosts() as made:
-        yield made
-
-
-@pytest.fixture
-def near(pair: tuple[Namespace, Namespace]) -> Iterator[HalfOpen]:
-    """A prober on the first host."""
-    with prober(pair[0]) as made:
-        yield made
-
-
-@pytest.fixture
-def wire(pair: tuple[Namespace, Namespace]) -> Iterator[Wire]:
-    """What comes in at the second host."""
-    made = Wire(pair[1])
-    yield made
-    made.close()
 
 
 async def test_what_others_were_told_disturbs_nobody(near: HalfOpen) -> None:
