@@ -22,9 +22,7 @@ TICK_S = 0.05
 198 µs in batches of 1 ms (measured), and no verdict needs a finer start."""
 MAX_BATCH = 200  # 200 starts cost about 20 ms: the loop stays free for answers that are already there
 BURST_TICKS = 2  # tokens saved up at most: a tick that comes late loses none, and a second has 10 % too many at most
-LONG_S = (
-    1.0  # a run of a second or more waits for somebody who does not answer; one that is answered takes milliseconds
-)
+LONG_S = 1.0  # such a run waits for somebody who does not answer; one that is answered takes milliseconds
 RESERVE = 1 / 8  # of the pool: 255 places of 2,040 carry 5,000 answers a second, of 50 ms each
 RESERVE_FROM = 64  # places: a pool smaller than that has none to spare
 

@@ -119,7 +119,7 @@ async def test_denied_addresses_are_never_connected_to(
 async def test_port_policy_decides_whether_it_may_connect(
     more: Mapping[str, Any], confirming: bool, status: Status, reason: Reason | None
 ) -> None:
-    """Where no half-open probe can be made a port that permits nothing else is left alone; the fast confirmation never connects to a port with a policy."""
+    """Where half-open alone is permitted and can not be had, or a port has a policy, no connection is made."""
     with listening() as server:
         where = dataclasses.replace(context(), confirming=confirming)
         outcome = await look(spec("127.0.0.1", port_of(server), **more), where)
