@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test regressions acceptance detection lint format rules servers systemd requirements bench fleet clean
+.PHONY: help demo test installation regressions acceptance detection lint format rules servers servers-installation systemd requirements bench fleet clean
 
 help:  ## show what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -18,6 +18,9 @@ demo: $(VENV)/.demo  ## run the main job on an embedded lab: no root, no network
 
 test: servers $(VENV)/.test systemd  ## run the tests; as root on Debian this installs the real servers first
 	$(BIN)/pytest $(ARGS)
+
+installation: servers-installation $(VENV)/.installation systemd  ## install each package for real: .deb under systemd, image, chart, dashboards; root
+	$(BIN)/pytest tests/installation $(ARGS)
 
 systemd: $(VENV)/.test  # systemd-python must be compiled: without libsystemd its tests skip and say so
 	@if pkg-config --exists libsystemd 2>/dev/null && ! $(BIN)/python -c 'import systemd' 2>/dev/null; then \
@@ -61,8 +64,11 @@ rules: $(VENV)/.test  ## write the Prometheus rules anew from the alerts' data
 servers:  ## install the real servers that the tests use (root on Debian; elsewhere nothing)
 	@sh tests/support/install-servers.sh
 
+servers-installation:
+	@sh tests/support/install-servers.sh installation
+
 requirements: $(VENV)/.dev  ## pin every dependency with its hashes, without addresses
-	@for set in "" demo test dev; do \
+	@for set in "" demo test installation dev; do \
 	  $(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate --build-deps-for editable \
 	    $${set:+--extra $$set} --output-file requirements/$${set:-run}.txt pyproject.toml; \
 	done

@@ -1,9 +1,11 @@
 #!/bin/sh
 # Install the real servers that the tests start by themselves, on Debian as root; elsewhere do nothing (those tests skip).
+# `installation`: also what it takes to build packages and to install them on a Debian made from nothing.
 # Debian starts a server when it installs it: a time server, a nameserver and a web server that nobody asked for must not
 # appear on a developer's machine, so starting is forbidden while they are installed (policy-rc.d, invoke-rc.d(8)).
 set -eu
 PACKAGES="chrony faketime unbound nginx-light coturn nftables iproute2 procps mount prometheus prometheus-alertmanager prometheus-blackbox-exporter docker.io containerd runc busybox-static iptables systemd-container systemd-journal-remote mariadb-server mariadb-client postgresql openssh-server libsystemd-dev pkg-config gcc python3-dev"
+[ "${1:-}" != installation ] || PACKAGES="$PACKAGES debootstrap dpkg-dev lintian mandoc docker-compose"
 POLICY=/usr/sbin/policy-rc.d
 
 [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || exit 0

@@ -1,4 +1,5 @@
-"""A real systemd with journald in a container: its lower layer is this very machine, so our own code runs inside.
+"""A real systemd with journald in a container: its lower layer is this very machine, so our own code runs inside; or
+another root (tests/support/debian_root.py), on which packages are installed.
 
 An overlay keeps what the container writes on a tmpfs; `/run`, `/tmp` and the journal are its own; it has no network
 but a loopback. It boots in about a second, and nothing of it stays.
@@ -94,18 +95,21 @@ class SystemdLab:
 
 
 @contextlib.contextmanager
-def systemd_lab() -> Iterator[SystemdLab]:
-    """Boot the container; at the end it is gone, whatever happened."""
+def systemd_lab(lower: Path = Path("/"), *, network: bool = False, size: str = "512m") -> Iterator[SystemdLab]:
+    """Boot the container on a root that stays as it is; at the end it is gone, whatever happened.
+
+    `network`: it stands in our network, to reach packages, instead of in one of its own with a loopback only.
+    """
     require("root", "systemd-nspawn", "nsenter", "mount")
     folder = Path(tempfile.mkdtemp(prefix="systemd-lab-"))
     with contextlib.ExitStack() as clean:
         clean.callback(folder.rmdir)
-        root = _layers(folder, clean)
+        root = _layers(folder, clean, lower, size)
         log = clean.enter_context(tempfile.TemporaryFile())
         machine = f"lab-{uuid.uuid4().hex[:12]}"
         clean.callback(_forget, machine)
         nspawn = subprocess.Popen(
-            _command(root, machine),
+            _command(root, machine, lower, network=network),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -120,13 +124,13 @@ def systemd_lab() -> Iterator[SystemdLab]:
         yield lab
 
 
-def _layers(folder: Path, clean: contextlib.ExitStack) -> Path:
+def _layers(folder: Path, clean: contextlib.ExitStack, lower: Path, size: str) -> Path:
     """Mount the tmpfs and the overlay; return the container's root."""
-    _mount("-t", "tmpfs", "-o", "size=512m,mode=755", "systemd-lab", str(folder))
+    _mount("-t", "tmpfs", "-o", f"size={size},mode=755", "systemd-lab", str(folder))
     clean.callback(_unmount, folder)
     for name in ("upper", "work", "root"):
         (folder / name).mkdir()
-    layers = f"lowerdir=/,upperdir={folder / 'upper'},workdir={folder / 'work'}"
+    layers = f"lowerdir={lower},upperdir={folder / 'upper'},workdir={folder / 'work'}"
     _mount("-t", "overlay", "-o", layers, "systemd-lab", str(folder / "root"))
     clean.callback(_unmount, folder / "root")
     root = folder / "root"
@@ -143,12 +147,13 @@ def _layers(folder: Path, clean: contextlib.ExitStack) -> Path:
     return root
 
 
-def _command(root: Path, machine: str) -> list[str]:
+def _command(root: Path, machine: str, lower: Path, *, network: bool) -> list[str]:
     # Our code and its interpreter may lie where the container has a file system of its own (/tmp, another disk).
-    binds = [f"--bind-ro={path}" for path in sorted({str(REPOSITORY), sys.prefix})]
+    binds = [f"--bind-ro={path}" for path in sorted({str(REPOSITORY), sys.prefix})] if lower == Path("/") else []
+    alone = [] if network else ["--private-network"]
     return [
         find("systemd-nspawn") or "systemd-nspawn", "-D", str(root), "--register=no", "--keep-unit",
-        "--private-network", "--console=pipe", f"--machine={machine}", *binds,
+        *alone, "--console=pipe", f"--machine={machine}", *binds,
         "/lib/systemd/systemd", "--unit=lab.target",
     ]  # fmt: skip
 
