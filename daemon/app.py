@@ -142,7 +142,7 @@ class App:
                         "store": self._store.run(),
                         "reload on signal": self._reload_on_signal(),
                         "watchdog": self._notifier.keep_alive(),
-                        "status line": self._notifier.keep_told(lambda: self._board.statuses),
+                        "status line": self._notifier.keep_told(lambda: self._board.statuses, lambda: self._reload_ok),
                         "first verdicts": self._first_verdicts(),
                         "Connector's log": connector_log.run(),
                         "learning": engine.learn(),
@@ -152,6 +152,7 @@ class App:
                         "judge": judge.run(),
                         "push": self._push.run(),
                         "heap": heap.tend(),
+                        "web.config_file": web.run(),
                     }
                     tasks = [group.create_task(_eternal(name, task), name=name) for name, task in roots.items()]
                     self._notifier.ready()
@@ -221,22 +222,25 @@ class App:
     async def reload(self) -> str | None:
         """Load the configuration again; return why that failed, or None. The last good one stays in force."""
         async with self._reloading:
-            try:
-                loaded = await self._blocking.call(lambda: load_beside(self._options), LOAD_S)
-                self._name = strict_name(loaded.config, loaded.file, self._watch.environment)
-            except (ConfigError, TimeoutError) as error:
-                why = str(error) or f"reading it took longer than {LOAD_S:g} s"
-                self._reload_ok = False
-                log.error("configuration not reloaded, the last good one stays: %s", why)  # noqa: TRY400 - no fault of ours
-                return why
-            for section in needs_restart(self.engine.config, loaded.config):
-                log.warning("%s: has changed, which takes effect only after a restart", section)
-            self._tell(loaded)
-            heap.keep(await self.engine.reload(loaded.config, lambda: self._load_alerting(loaded.config)))
-            self._changes.note(ChangeKind.CONFIG, "the configuration was loaded again")
-            self._reload_ok, self._reloaded_at = True, self._wall_clock()
-            log.info("configuration reloaded")
-            return None
+            with self._notifier.reloading():
+                return await self._load_again()
+
+    async def _load_again(self) -> str | None:
+        try:
+            loaded = await self._blocking.call(lambda: load_beside(self._options), LOAD_S)
+            self._name = strict_name(loaded.config, loaded.file, self._watch.environment)
+        except (ConfigError, TimeoutError) as error:
+            why, self._reload_ok = str(error) or f"reading it took longer than {LOAD_S:g} s", False
+            log.error("configuration not reloaded, the last good one stays: %s", why)  # noqa: TRY400 - no fault of ours
+            return why
+        for section in needs_restart(self.engine.config, loaded.config):
+            log.warning("%s: has changed, which takes effect only after a restart", section)
+        self._tell(loaded)
+        heap.keep(await self.engine.reload(loaded.config, lambda: self._load_alerting(loaded.config)))
+        self._changes.note(ChangeKind.CONFIG, "the configuration was loaded again")
+        self._reload_ok, self._reloaded_at = True, self._wall_clock()
+        log.info("configuration reloaded")
+        return None
 
     def _load_alerting(self, config: Config) -> None:
         self._push.load(config.alerting)

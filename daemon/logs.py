@@ -1,4 +1,8 @@
-"""Log lines for machines and people: logfmt or JSON, one line each, harmless to a terminal, to standard error."""
+"""Log lines for machines and people, harmless to a terminal: logfmt or JSON, one line each, to standard error.
+
+Where standard error is systemd's journal, entries with fields of their own instead (daemon/journal.py), unless JSON is
+asked for: that stays the text of the entry, for who collects it from there.
+"""
 
 import datetime as dt
 import json
@@ -8,25 +12,31 @@ import sys
 from typing import Literal, TextIO, TypeAlias
 
 from checks.net.text import printable
+from daemon.journal import (
+    JOURNAL_SOCKET,
+    MAX_TRACEBACK,
+    MAX_VALUE,
+    JournalHandler,
+    PlainFormatter,
+    own_fields,
+    priority,
+)
 
 Format: TypeAlias = Literal["logfmt", "json"]
 LEVELS = ("debug", "info", "warning", "error")
 
-MAX_VALUE = 1000  # characters of one value: a line must stay readable, whatever the network said
-MAX_TRACEBACK = 16_000  # characters: a traceback is for us, and cut it is worth little
 
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-"""Syslog severities, RFC 5424 §6.2.1; journald reads them from `<N>` before a line (sd-daemon(3))."""
-
-
-def configure(form: Format, level: str, stream: TextIO = sys.stderr) -> None:
+def configure(form: Format, level: str, stream: TextIO = sys.stderr, journald: str = JOURNAL_SOCKET) -> None:
     """Send all log records of at least `level` to `stream`. Raises: ValueError for an unknown level."""
     if level not in LEVELS:
         raise ValueError(f"{level!r} is not a log level ({', '.join(LEVELS)})")
     journal = _is_journal(stream)
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(LineFormatter(form, journal=journal))
+    handler: logging.Handler = logging.StreamHandler(stream)
+    if journal and form == "logfmt":
+        handler.setFormatter(PlainFormatter())
+        handler = JournalHandler(handler, journald)
+    else:
+        handler.setFormatter(LineFormatter(form, journal=journal))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -51,13 +61,12 @@ class LineFormatter(logging.Formatter):
         fields["level"] = record.levelname.lower()
         fields["logger"] = record.name
         fields["msg"] = printable(record.getMessage(), MAX_VALUE)
-        for key, value in record.__dict__.items():
-            if key not in _STANDARD and not key.startswith("_"):
-                fields[printable(key)] = _plain(value)
+        for key, value in own_fields(record):
+            fields[printable(key)] = _plain(value)
         if record.exc_info and record.exc_info[0] is not None:
             fields["exc"] = printable(self.formatException(record.exc_info), MAX_TRACEBACK)
         line = json.dumps(fields, ensure_ascii=False) if self._form == "json" else _logfmt(fields)
-        return f"<{_priority(record.levelno)}>{line}" if self._journal else line
+        return f"<{priority(record.levelno)}>{line}" if self._journal else line  # sd-daemon(3)
 
 
 def _logfmt(fields: dict[str, object]) -> str:
@@ -81,10 +90,6 @@ def _plain(value: object) -> object:
 def _timestamp(unix_seconds: float) -> str:
     moment = dt.datetime.fromtimestamp(unix_seconds, dt.UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _priority(level: int) -> int:
-    return min((number for at, number in _PRIORITIES.items() if level >= at), default=7)
 
 
 def _is_journal(stream: TextIO) -> bool:

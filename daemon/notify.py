@@ -1,9 +1,12 @@
 """What systemd is told: ready, alive, reloading, stopping, and one line of status. Without systemd nothing is said."""
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 from checks.model import Status
@@ -14,31 +17,33 @@ STATUS_LINE_S = 5.0  # how often `systemctl status` is told the verdict
 BEATS_PER_TIMEOUT = 3  # systemd advises two; the third forgives one late wake-up
 
 
-def _find_notify() -> Callable[[str], object] | None:
-    if not os.environ.get("NOTIFY_SOCKET"):
-        return None
-    try:
-        from systemd import daemon as systemd_daemon  # noqa: PLC0415 - an optional extra, and only under systemd
-    except ImportError:
-        log.warning("systemd waits for notifications but systemd-python is missing: install connector-health[systemd]")
-        return None
-    notify: Callable[[str], object] = systemd_daemon.notify
-    return notify
-
-
 class Notifier:
-    """Speaks to systemd by sd_notify(3), when it asked for that by NOTIFY_SOCKET and systemd-python is installed."""
+    """Speaks to systemd by sd_notify(3), when it asked for that by NOTIFY_SOCKET; `notify` takes what is said."""
 
     def __init__(self, notify: Callable[[str], object] | None = None) -> None:
         self._notify = notify or _find_notify()
         self._status = ""
+        self._up = False
 
     def ready(self) -> None:
         """Say that the service is up."""
+        self._up = True
         self._say("READY=1")
+
+    @contextlib.contextmanager
+    def reloading(self) -> Iterator[None]:
+        """Say that the configuration is read again, while the block runs; not while it starts or ends."""
+        if self._up:
+            self._say(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            yield
+        finally:
+            if self._up:
+                self._say("READY=1")
 
     def stopping(self) -> None:
         """Say that the service ends."""
+        self._up = False
         self._say("STOPPING=1")
 
     def status(self, text: str) -> None:
@@ -47,12 +52,15 @@ class Notifier:
             self._status = text
             self._say(f"STATUS={text}")
 
-    async def keep_told(self, statuses: Callable[[], Mapping[Status, int]]) -> NoReturn:
-        """Tell the verdict for ever: how many rows have which status."""
+    async def keep_told(
+        self, statuses: Callable[[], Mapping[Status, int]], reload_ok: Callable[[], bool] = lambda: True
+    ) -> NoReturn:
+        """Tell the verdict for ever: how many rows have which status, and that the last reload failed."""
         while True:
             counts = statuses()
             words = [f"{counts[status]} {status}" for status in Status if counts.get(status)]
-            self.status(", ".join(words) or "starting")
+            trouble = "" if reload_ok() else "; the configuration could not be loaded again: see the log"
+            self.status((", ".join(words) or "starting") + trouble)
             await asyncio.sleep(STATUS_LINE_S)
 
     async def keep_alive(self) -> None:
@@ -68,3 +76,21 @@ class Notifier:
     def _say(self, text: str) -> None:
         if self._notify is not None:
             self._notify(text)
+
+
+def _find_notify() -> Callable[[str], object] | None:
+    """Return what says a word to systemd; None where nobody listens. It never waits: systemd reads when it can."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return None
+    place = "\0" + address[1:] if address[0] == "@" else address
+
+    def notify(text: str) -> None:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.setblocking(False)  # noqa: FBT003 - the method's only argument
+                sock.sendto(text.encode(), place)
+        except OSError as error:
+            log.warning("systemd could not be told %s: %s", text.partition("=")[0], error.strerror or error)
+
+    return notify

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import socket
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -139,6 +140,11 @@ class HelperWire:
         except OSError as error:
             sock.close()
             raise SeatError(Reason.PERMISSION_DENIED, _why_not_connected(error, self._path)) from error
+        owner = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+        if owner and os.geteuid() == 0:  # the directory is the daemon user's, no source of sockets for root
+            sock.close()
+            text = f"{self._who} is no helper of root's but user {owner}'s: root does not ask it"
+            raise SeatError(Reason.PERMISSION_DENIED, text)
         self._sock = sock
         return sock
 

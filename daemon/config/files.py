@@ -25,12 +25,22 @@ def fault(name: str) -> str:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return f"not a regular file, got {shown}, expected a file"
             return "" if file.read(1) else f"the file is empty, got {shown}"
-    except FileNotFoundError:
-        if name.startswith(_CREDENTIALS):
-            return ""
-        return f"no such file, got {shown}; create it or correct the name"
-    except PermissionError:
-        return f"not readable by the user with id {os.geteuid()}, got {shown}; change its owner or mode"
+    except (FileNotFoundError, PermissionError) as error:
+        return "" if _of_a_unit(name) else _unseen(error, name, shown)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
         return f"{reason}, got {shown}, expected a readable file"
+
+
+def _unseen(error: OSError, name: str, shown: str) -> str:
+    if isinstance(error, PermissionError):
+        return f"not readable by the user with id {os.geteuid()}, got {shown}; change its owner or mode"
+    if name.startswith(_CREDENTIALS):
+        return f"no such credential, got {shown}; give it to the unit (LoadCredential=, /etc/credstore), and restart it"
+    return f"no such file, got {shown}; create it or correct the name"
+
+
+def _of_a_unit(name: str) -> bool:
+    """Tell whether it is a credential that only a service sees, and this process is not that service."""
+    own = os.environ.get("CREDENTIALS_DIRECTORY")
+    return name.startswith(_CREDENTIALS) and not (own and os.path.dirname(name) == own)  # noqa: PTH120 - text

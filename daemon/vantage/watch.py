@@ -216,7 +216,9 @@ class ConnectorWatch:
         if vantage == "host":
             return Seats(self._host)
         if self._state is not None and self._state.namespace == own_namespace():
-            return Seats(self._lasting(_NEAR, lambda: near_seat(self._connector_seat, self._here)))
+            # Raw sockets for this very network come from the helper where we had no right to them ourselves.
+            half_open = self._here or self._there
+            return Seats(self._lasting(_NEAR, lambda: near_seat(self._connector_seat, half_open)))
         # A helper that answers "not running" is there and follows the Connector: just now nobody stands there.
         if self._state is not None or (self._problem and self._problem.reason is Reason.NOT_RUNNING):
             return Seats(self._connector_seat, self._host)

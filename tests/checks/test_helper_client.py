@@ -245,6 +245,31 @@ def test_a_stopped_helper_goes_on_where_it_was(tmp_path: Path) -> None:
             client.close()
 
 
+def test_root_asks_no_helper_of_another_user(tmp_path: Path) -> None:
+    """A false helper that the daemon's user puts into its own directory hands nothing to `check` as root."""
+    require("root")
+    tmp_path.chmod(0o777)
+    for folder in tmp_path.parents:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    path, ours, theirs = tmp_path / "netns.sock", *socket.socketpair()
+    if not (child := os.fork()):
+        os.setresuid(65534, 65534, 65534)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
+            door.bind(str(path))
+            path.chmod(0o666)
+            door.listen()
+            theirs.send(b"!")
+            theirs.recv(1)
+        os._exit(0)
+    with ours, theirs, contextlib.closing(HelperClient(str(path))) as client:
+        assert ours.recv(1)
+        with pytest.raises(SeatError, match="user 65534's") as caught:
+            client.mark()
+        assert caught.value.reason is Reason.PERMISSION_DENIED
+        ours.send(b"!")
+        assert os.waitpid(child, 0)[1] == 0
+
+
 def test_an_empty_packet_leaves_no_descriptor() -> None:
     """A packet without a byte is the end of the helper, and what came with it is closed as well."""
     before = open_descriptors()

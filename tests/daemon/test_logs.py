@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.logs import MAX_TRACEBACK, LineFormatter, configure
+from daemon.journal import MAX_TRACEBACK
+from daemon.logs import LineFormatter, configure
 
 
 def _record(message: str, *args: object, level: int = logging.INFO, **extra: object) -> logging.LogRecord:
@@ -24,6 +25,9 @@ def root() -> Iterator[logging.Logger]:
     logger = logging.getLogger()
     handlers, level = list(logger.handlers), logger.level
     yield logger
+    for handler in logger.handlers:
+        if handler not in handlers:
+            handler.close()
     logger.handlers[:] = handlers
     logger.setLevel(level)
 
@@ -70,21 +74,26 @@ def test_a_traceback_is_one_field() -> None:
     assert len(line) < MAX_TRACEBACK
 
 
-def test_the_journal_gets_priorities_and_its_own_time(
-    root: logging.Logger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ("json", '{"level": "LEVEL", "logger": "root", "msg": "x"}'),
+        ("logfmt", "x"),  # where journald takes no entries: its own fields are lost, its text is the same
+    ],
+)
+def test_the_journals_stream_gets_priorities_and_its_own_time(
+    root: logging.Logger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str, line: str
 ) -> None:
     """When standard error is the journal, each line begins with its priority and has no second time stamp."""
     with (tmp_path / "journal").open("w+") as stream:
         status = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
-        configure("logfmt", "info", stream)
+        configure("json" if form == "json" else "logfmt", "info", stream, str(tmp_path / "nobody"))
         for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
             root.log(level, "x")
         lines = (tmp_path / "journal").read_text().splitlines()
-    assert lines == [
-        "<6>level=info logger=root msg=x", "<4>level=warning logger=root msg=x", "<3>level=error logger=root msg=x",
-        "<2>level=critical logger=root msg=x",
-    ]  # fmt: skip
+    levels = {6: "info", 4: "warning", 3: "error", 2: "critical"}
+    assert lines == [f"<{number}>{line.replace('LEVEL', level)}" for number, level in levels.items()]
 
 
 def test_elsewhere_lines_have_a_time_and_no_priority(root: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:

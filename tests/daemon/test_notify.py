@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import logging
-import sys
+import os
+import socket
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from daemon.notify import BEATS_PER_TIMEOUT, Notifier
+from checks.model import Status
+from daemon.notify import BEATS_PER_TIMEOUT, STATUS_LINE_S, Notifier
 
 TIMEOUT_S = 30.0
 
@@ -94,14 +97,59 @@ async def test_without_systemd_nothing_is_said(monkeypatch: pytest.MonkeyPatch) 
         assert not task.done()
 
 
-def test_missing_module_is_said_with_what_brings_it(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_reload_is_told_while_the_service_is_up() -> None:
+    """RELOADING=1 with the time it began, then READY=1, also when it fails; not while it starts or ends."""
+    said: list[str] = []
+    notifier = Notifier(said.append)
+    with notifier.reloading():
+        pass
+    notifier.ready()
+    with pytest.raises(ValueError, match="bad file"), notifier.reloading():
+        raise ValueError("bad file")
+    with notifier.reloading():
+        notifier.stopping()
+    words = [text.partition("=")[0] for text in said]
+    assert words == ["READY", "RELOADING", "READY", "RELOADING", "STOPPING"]
+    began = int(said[1].partition("MONOTONIC_USEC=")[2])
+    assert 0 < began <= time.monotonic_ns() // 1000
+
+
+@pytest.mark.looptime
+async def test_the_status_line_tells_of_a_failed_reload() -> None:
+    """`systemctl status` shows how many rows are how, and that the last configuration could not be loaded."""
+    said: list[str] = []
+    notifier, good = Notifier(said.append), [True]
+    task = asyncio.get_running_loop().create_task(notifier.keep_told(lambda: {Status.OK: 3}, lambda: good[0]))
+    await asyncio.sleep(STATUS_LINE_S)
+    good[0] = False
+    await asyncio.sleep(STATUS_LINE_S)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert said == ["STATUS=3 ok", "STATUS=3 ok; the configuration could not be loaded again: see the log"]
+
+
+@pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])
+def test_systemd_is_told_by_its_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, abstract: bool) -> None:
+    """NOTIFY_SOCKET names a socket, by its path or abstract: each word is one datagram there."""
+    name = f"connector-health-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(f"\0{name}" if abstract else str(tmp_path / "notify"))
+        systemd.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}" if abstract else str(tmp_path / "notify"))
+        notifier = Notifier()
+        notifier.ready()
+        notifier.status("3 ok")
+        assert [systemd.recv(100), systemd.recv(100)] == [b"READY=1", b"STATUS=3 ok"]
+
+
+def test_a_systemd_that_does_not_hear_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """systemd waits but systemd-python is missing: one warning names the extra, and the daemon runs on."""
-    monkeypatch.setenv("NOTIFY_SOCKET", "/run/nowhere")
-    monkeypatch.setitem(sys.modules, "systemd", None)
+    """Nobody listens there: a warning says what could not be told, and the daemon runs on."""
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
     with caplog.at_level(logging.WARNING):
         Notifier().ready()
     assert [record.getMessage() for record in caplog.records] == [
-        "systemd waits for notifications but systemd-python is missing: install connector-health[systemd]"
+        "systemd could not be told READY: No such file or directory"
     ]

@@ -1,6 +1,7 @@
 """What systemd hears from the daemon, on a socket that stands in for its own."""
 
 import contextlib
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -10,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.process import WAIT_S, Process, healthctl, quiet_config, quiet_port
-from tests.support.servers import require_module
 from tests.support.tcp import listening, port_of
 
 WATCHDOG_S = 2.0
@@ -40,7 +40,6 @@ class Systemd:
 @pytest.fixture
 def systemd(tmp_path: Path) -> Iterator[Systemd]:
     """Listen where NOTIFY_SOCKET will point."""
-    require_module("systemd", "systemd")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))
         yield Systemd(sock)
@@ -72,6 +71,19 @@ def test_ready_status_watchdog_and_end(systemd: Systemd, tmp_path: Path) -> None
     gaps = [later - earlier for earlier, later in pairwise(beats)]
     assert max(gaps) <= WATCHDOG_S / 2, gaps
     assert [what for _, what in systemd.heard].count("READY=1") == 1
+
+
+def test_a_reload_has_a_beginning_and_an_end(systemd: Systemd, tmp_path: Path) -> None:
+    """SIGHUP: RELOADING=1, and READY=1 when the new configuration is in force; the same when it has a mistake."""
+    with _service(tmp_path, "") as process:
+        systemd.until("READY=1")
+        for text in ("", "schedul: {}"):
+            quiet_config(tmp_path, text)
+            process.tell(signal.SIGHUP)
+            assert "MONOTONIC_USEC=" in systemd.until("RELOADING=1")
+            systemd.until("READY=1")
+    words = [text.partition("=")[0] for _, text in systemd.heard if text.startswith(("READY", "RELOADING"))]
+    assert words == ["READY", "RELOADING", "READY", "RELOADING", "READY"]
 
 
 def test_what_cannot_start_never_says_ready(systemd: Systemd, tmp_path: Path) -> None:

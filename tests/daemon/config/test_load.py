@@ -105,6 +105,17 @@ def test_a_missing_credential_of_systemd_is_no_mistake() -> None:
     assert parse_config(text, "config.yaml").config.alerting.heartbeat_url_file
 
 
+def test_a_missing_credential_of_our_own_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service itself must see what its file names: it says what is missing, and where it belongs."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/connector-health.service")
+    text = b"alerting: {heartbeat_url_file: /run/credentials/connector-health.service/heartbeat}"
+    with pytest.raises(ConfigError, match="no such credential") as caught:
+        parse_config(text, "config.yaml")
+    assert len(caught.value.problems) == 1
+    other = text.replace(b"health.service", b"health@office-2.service")
+    assert parse_config(other, "config.yaml").config.alerting.heartbeat_url_file, "another unit's"
+
+
 def test_a_named_pipe_in_place_of_a_secret_does_not_block(tmp_path: Path) -> None:
     """A secret must be a regular file; anything else is refused at once."""
     os.mkfifo(tmp_path / "pipe")
