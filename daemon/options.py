@@ -19,6 +19,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     config_file: str
     listen: tuple[Endpoint, ...] = ()
+    web_socket: str | None = None
     web_config_file: str | None = None
 
 
@@ -27,7 +28,10 @@ def load(options: Options) -> Loaded:
     loaded = load_config(options.config_file)
     web = loaded.config.web
     web = msgspec.structs.replace(
-        web, listen=options.listen or web.listen, config_file=options.web_config_file or web.config_file
+        web,
+        listen=options.listen or web.listen,
+        socket=options.web_socket or web.socket,
+        config_file=options.web_config_file or web.config_file,
     )
     config = msgspec.structs.replace(loaded.config, web=web)
     return Loaded(config=config, warnings=loaded.warnings, file=loaded.file)

@@ -5,7 +5,6 @@ import logging
 
 from checks.half_open import HalfOpen
 from checks.model import EXIT_CODES, Status
-from checks.net.endpoint import Endpoint
 from daemon.app import App
 from daemon.config.load import Loaded
 from daemon.config.problems import ConfigError
@@ -16,9 +15,8 @@ from daemon.web.server import WebError
 log = logging.getLogger("connector_health.app")
 
 
-def run(config_file: str, *, listen: tuple[Endpoint, ...], web_config_file: str | None) -> int:
+def run(options: Options) -> int:
     """Run the daemon until it is told to stop; return the exit code: 0, or 3 when it can't start or go on."""
-    options = Options(config_file=config_file, listen=listen, web_config_file=web_config_file)
     try:
         loaded = load(options)
         here = open_half_open()

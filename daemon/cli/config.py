@@ -25,7 +25,7 @@ def run_check(path: str, out: TextIO, err: TextIO) -> int:
 
     Return the exit code: 0, or 3 when there is any problem. Warnings do not change it.
     """
-    if not (loaded := _load(path, err)):
+    if not (loaded := _load(path, err)) or not _web_file_is_good(loaded.config.web.config_file, err):
         return EXIT_UNKNOWN
     err.writelines(f"warning: {warning}\n" for warning in loaded.warnings)
     err.writelines(f"warning: {message}\n" for message in proxy_warnings(os.environ))
@@ -58,6 +58,24 @@ def _load(path: str, err: TextIO) -> Loaded | None:
     except ConfigError as error:
         err.write(f"{error}\n")
         return None
+
+
+def _web_file_is_good(file: str | None, err: TextIO) -> bool:
+    """Tell whether `web.config_file` can be used, with the certificates that it names."""
+    if file is None:
+        return True
+    if not os.access(file, os.R_OK):  # which nothing but a credential may be: loading has seen to it
+        err.write(f"warning: {file}: a credential of the unit, which nobody else can see: it is checked at the start\n")
+        return True
+    from daemon.web.web_file import read_access  # noqa: PLC0415 - brings TLS, which few files ask for
+
+    try:
+        access = read_access(file)
+    except ConfigError as error:
+        err.write(f"{error}\n")
+        return False
+    err.writelines(f"warning: {file}: {note}\n" for note in (access.notes if access else ()))
+    return True
 
 
 def _config_option(command: _Command) -> _Command:

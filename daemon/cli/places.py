@@ -49,16 +49,24 @@ def reached_at(endpoint: Endpoint) -> Endpoint:
 def find_places(config_path: str | None, usual_file: str = DEFAULT_CONFIG) -> tuple[tuple[Place, ...], str]:
     """Return where to ask, and why the usual file could not tell (else empty).
 
+    The usual file's daemon may have been given its socket by a flag, as the unit does: so that socket is tried too.
+    Another file's daemon has nothing to do with it: asked there, another Connector would be shown.
+
     Only `web.listen` and `web.socket` are read: a mistake elsewhere in the file, or a secret that this user may not
     read, is no reason not to be told how things are. Raises: ConfigError when a file that was named can't be read, or
     these keys can't.
     """
     if config_path is not None:
-        return places_of(_web(read_config(config_path), config_path)), ""
+        web = _web(read_config(config_path), config_path)
+        return (places_of(web) if config_path != usual_file else _with_usual_socket(web)), ""
     try:
-        return places_of(_web(read_config(usual_file), usual_file)), ""
+        return _with_usual_socket(_web(read_config(usual_file), usual_file)), ""
     except ConfigError as error:
         return usual_places(), str(error.problems[0]).partition(";")[0]
+
+
+def _with_usual_socket(web: Web) -> tuple[Place, ...]:
+    return places_of(web) if web.socket else (Place(USUAL_SOCKET), *places_of(web))
 
 
 def _web(data: bytes, file: str) -> Web:

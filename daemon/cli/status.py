@@ -22,8 +22,10 @@ if TYPE_CHECKING:  # `--help` and completion do without what these import
 @click.option("--alive", is_flag=True, help="Only ask whether the daemon's loop lives: 0 yes, 3 no.")
 @click.option("--web.listen-address", "listen", metavar="A",
               help="Ask there: where `healthctl run` was told to listen, if not by its file.")  # fmt: skip
+@click.option("--web.socket", "socket", metavar="PATH",
+              help="Ask on this unix socket: the one that `healthctl run` was given, if not by its file.")  # fmt: skip
 @click.pass_context
-def status(
+def status(  # noqa: PLR0913 - one for each flag
     ctx: click.Context,
     *,
     config_path: str | None,
@@ -32,15 +34,18 @@ def status(
     watch: bool,
     alive: bool,
     listen: str | None,
+    socket: str | None,
 ) -> int:
     """Show what the running daemon knows: what is failing, since when, and what to do.
 
-    It is asked on `web.socket`, else on `web.listen`. Without a readable configuration: on
-    /run/connector-health/api.sock, then on 127.0.0.1:19440.
+    It is asked on `web.socket`, else on `web.listen`. Where the usual configuration names no socket, or can't be
+    read: on /run/connector-health/api.sock, then on `web.listen`, usually 127.0.0.1:19440.
     """
     if alive and watch:
         raise click.UsageError("--alive asks once: leave out --watch", ctx)
-    places, note = _places(ctx, config_path, listen)
+    if socket is not None and listen is not None:
+        raise click.UsageError("--web.socket and --web.listen-address: the daemon is asked in one place", ctx)
+    places, note = _places(ctx, config_path, listen, socket)
     if not places:
         return EXIT_UNKNOWN
     from daemon.cli import watching  # noqa: PLC0415 - brings msgspec and the document's types
@@ -51,12 +56,16 @@ def status(
     return watching.alive(asking) if alive else watching.once(asking)
 
 
-def _places(ctx: click.Context, config_path: str | None, listen: str | None) -> "tuple[tuple[Place, ...], str]":
+def _places(
+    ctx: click.Context, config_path: str | None, listen: str | None, socket: str | None
+) -> "tuple[tuple[Place, ...], str]":
     """Return where to ask; nothing when the configuration that was named can't tell, which was said."""
     from checks.net.endpoint import parse_endpoint  # noqa: PLC0415
     from daemon.cli.places import Place, find_places, reached_at  # noqa: PLC0415 - brings the YAML reader
     from daemon.config.problems import ConfigError  # noqa: PLC0415
 
+    if socket is not None:
+        return (Place(socket),), ""
     if listen is not None:
         try:
             return (Place(reached_at(parse_endpoint(listen, None))),), ""

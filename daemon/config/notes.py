@@ -10,11 +10,6 @@ from daemon.config.problems import Path, Problem, path_text
 from daemon.config.rules import node_at
 from daemon.config.schema import Config, Probing
 
-NOT_YET: dict[Path, str] = {
-    ("web", "config_file"): "`healthctl run` refuses to start with it, rather than serve without TLS or authentication",
-}
-"""Keys that are understood and have no effect in this version, and what that means."""
-
 REFUSED: dict[str, str] = {
     "resource_sources": "not in this version, expected []; list the Resources under resources",
 }
@@ -31,9 +26,6 @@ def warnings(config: Config, root: Node | None, file: str) -> Iterator[Problem]:
 
 
 def _findings(config: Config) -> Iterator[tuple[Path, str]]:
-    for path, meaning in NOT_YET.items():
-        if _at(config, path):
-            yield path, f"has no effect in this version: {meaning}"
     if not config.connector.network and not config.control_plane.urls:
         yield (
             ("connector", "network"),
@@ -62,13 +54,6 @@ def _is_open(url: str) -> bool:
     """Tell whether what is sent there leaves this host without TLS."""
     parts = urlsplit(url)
     return parts.scheme == "http" and parts.hostname != "localhost" and not is_loopback(parts.hostname or "")
-
-
-def _at(config: Config, path: Path) -> object:
-    value: object = config
-    for step in path:
-        value = getattr(value, str(step))
-    return value
 
 
 def _ports_without_policy(probing: Probing) -> Iterator[tuple[Path, str]]:

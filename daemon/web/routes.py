@@ -23,6 +23,7 @@ from daemon.view import View
 from daemon.web.accept import wants_gzip, wants_openmetrics
 from daemon.web.answer import TEXT, Answer, Response, plain
 from daemon.web.body import MIN_GZIP_BYTES, compress, length
+from daemon.web.gate import Gate
 from daemon.web.hostguard import HostGuard
 from daemon.web.query import HISTORY_PARAMETERS, PAGE_PARAMETERS, STATUS_PARAMETERS, BadQueryError, parse_query
 from daemon.web.rules import RELOAD, Rules
@@ -65,8 +66,9 @@ class Routes:
     `unsent`: how many bytes of answers wait to be taken.
     """
 
-    def __init__(self, backend: Backend, guard: HostGuard, send_s: float) -> None:
+    def __init__(self, backend: Backend, guard: HostGuard, gate: Gate, send_s: float) -> None:
         self._backend = backend
+        self._gate = gate
         self._metrics = Metrics()
         self._page: Page | None = None
         self._send_s = send_s
@@ -83,7 +85,7 @@ class Routes:
             "/-/healthy": self._answer_healthy,
             "/-/ready": self._answer_ready,
         }
-        self._rules = Rules(guard, tuple(self._get))
+        self._rules = Rules(guard, gate, tuple(self._get))
 
     async def close(self) -> None:
         """End the thread that packs."""
@@ -95,12 +97,14 @@ class Routes:
         if full and request.path not in HEALTH:
             busy = f"{self._in_flight} requests are being answered already: try again"
             refusal = plain(503, busy, {"Retry-After": "1"})
+            self._gate.dress(refusal)
             await _send(request, refusal, self._send_s)
             return refusal
         self._in_flight += 1
         size = 0
         try:
-            response = self._rules.refusal(request) or await self._answer(request)
+            response = await self._rules.refusal(request) or await self._answer(request)
+            self._gate.dress(response)
             size = response.size
             self.unsent += size
             await _send(request, response, self._send_s)

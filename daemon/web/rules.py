@@ -8,6 +8,7 @@ from aiohttp.web_request import BaseRequest
 
 from checks.net.text import printable
 from daemon.web.answer import Response, closing, plain
+from daemon.web.gate import Gate
 from daemon.web.hostguard import HostGuard
 
 MAX_BODY_BYTES = 4096  # nothing here takes a body; some clients send a small one with POST
@@ -26,14 +27,26 @@ class Listener(Enum):
 class Rules:
     """Refuses what must not be answered."""
 
-    def __init__(self, guard: HostGuard, readable: tuple[str, ...]) -> None:
+    def __init__(self, guard: HostGuard, gate: Gate, readable: tuple[str, ...]) -> None:
         self._guard = guard
+        self._gate = gate
         self._readable = readable
 
-    def refusal(self, request: BaseRequest) -> Response | None:
-        """Return the answer to a request that is refused; None when it may be answered."""
+    async def refusal(self, request: BaseRequest) -> Response | None:
+        """Return the answer to a request that is refused; None when it may be answered.
+
+        Who is not let in learns nothing of what there is: the password comes before the path.
+        """
         at = listener_of(request)
-        return self._of_message(request, at) or self._of_path(request) or self._of_origin(request, at)
+        if refused := self._of_message(request, at):
+            return refused
+        known = False
+        if at is not Listener.SOCKET:
+            verdict = await self._gate.judge(request)
+            if verdict.refusal is not None:
+                return verdict.refusal
+            known = verdict.known
+        return self._of_path(request) or self._of_origin(request, may_all=known or at is not Listener.PUBLIC)
 
     def _of_message(self, request: BaseRequest, at: Listener) -> Response | None:
         hosts = request.headers.getall("Host", [])
@@ -64,12 +77,13 @@ class Rules:
             return None
         return plain(405, f"{path} takes {' and '.join(allowed)} only", {"Allow": ", ".join(allowed)})
 
-    def _of_origin(self, request: BaseRequest, at: Listener) -> Response | None:
-        if at is Listener.PUBLIC and request.path not in OPEN_TO_ALL:
+    def _of_origin(self, request: BaseRequest, *, may_all: bool) -> Response | None:
+        if not may_all and request.path not in OPEN_TO_ALL:
             return plain(
                 403,
                 "without authentication this is served on loopback addresses and the unix socket only: ask on the host "
-                f"itself, or through an SSH tunnel. Open to all: {' '.join(sorted(OPEN_TO_ALL))}",
+                f"itself, or through an SSH tunnel, or configure users in web.config_file. Open to all: "
+                f"{' '.join(sorted(OPEN_TO_ALL))}",
             )
         if request.path == RELOAD and not self._guard.allows_origin(request.headers.get("Origin")):
             return plain(403, "this request comes from a web page of another host")

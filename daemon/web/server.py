@@ -9,7 +9,8 @@ import asyncio
 import logging
 import socket
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
+from typing import NoReturn, cast
 
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
@@ -18,10 +19,15 @@ from aiohttp.web_server import Server
 
 from checks.net.endpoint import Endpoint
 from daemon.config.schema import Web
+from daemon.web.access import OPEN, Access
 from daemon.web.answer import plain
+from daemon.web.gate import Gate
 from daemon.web.hostguard import HostGuard, configured_hosts, own_names
+from daemon.web.keeper import Keeper
 from daemon.web.routes import Backend, Routes
+from daemon.web.seldom import Seldom
 from daemon.web.sockets import WebError, bind_tcp, bind_unix, remove_own_socket
+from daemon.web.tls_connection import Handshakes, TlsConnection
 
 __all__ = ["Backend", "Limits", "WebError", "WebServer"]
 
@@ -42,11 +48,13 @@ class Limits:
 
     - `connections`: Prometheus holds one, the rest is people; each costs a file descriptor.
     - `idle_s`: seconds without a request, and for sending one: above Prometheus' usual 60 s between scrapes.
+    - `handshake_s`: seconds for the TLS handshake: two round trips and some milliseconds.
     - `send_s`: seconds for taking an answer: who does not read would keep it in memory for ever.
     """
 
     connections: int = 200
     idle_s: float = 75.0
+    handshake_s: float = 5.0
     send_s: float = 30.0
 
 
@@ -57,7 +65,17 @@ class WebServer:
         self._config = config
         self._limits = limits or Limits()
         guard = HostGuard(configured_hosts(config) | own_names())
-        self._routes = Routes(backend, guard, self._limits.send_s)
+        self._gate = Gate()
+        self._keeper = Keeper(config.config_file, self._adopt)
+        self._routes = Routes(backend, guard, self._gate, self._limits.send_s)
+        self._not_in_yet: set[TlsConnection] = set()
+        self._busy: set[RequestHandler] = set()
+        self._handshakes = Handshakes(
+            patience_s=self._limits.handshake_s,
+            began=self._not_in_yet.add,
+            ended=self._not_in_yet.discard,
+            refused=Seldom(log, "a TLS handshake was refused: %s").note,
+        )
         self._server: Server | None = None
         self._listeners: list[asyncio.Server] = []
         self._socket_inode: int | None = None
@@ -70,8 +88,8 @@ class WebServer:
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
-        return len(self._server.connections) if self._server else 0
+        """How many connections are open, those included that have not ended their TLS handshake."""
+        return len(self._server.connections) + len(self._not_in_yet) if self._server else 0
 
     @property
     def unsent(self) -> int:
@@ -79,14 +97,13 @@ class WebServer:
         return self._routes.unsent
 
     async def start(self) -> None:
-        """Listen on every configured address, or on none. Raises: WebError with the address and what to do."""
-        if self._config.config_file is not None:
-            raise WebError(
-                "web.config_file: TLS and authentication are not available in this version; "
-                "remove it and put a reverse proxy in front"
-            )
+        """Listen on every configured address, or on none.
+
+        Raises: WebError with the address and what to do; ConfigError with what is wrong with web.config_file.
+        """
+        await self._keeper.begin()
         loop = asyncio.get_running_loop()
-        self._server = Server(self._routes.handle)
+        self._server = Server(self._handle)
         sockets: list[socket.socket] = []
         try:
             # One by one: when the second fails, the first must be closed.
@@ -95,14 +112,19 @@ class WebServer:
                 sock, self._socket_inode = bind_unix(self._config.socket)
                 sockets.append(sock)
             for sock in sockets:
-                self._listeners.append(await loop.create_server(self._connection, sock=sock, backlog=BACKLOG))
+                made = partial(self._connection, tcp=sock.family != socket.AF_UNIX)
+                self._listeners.append(await loop.create_server(made, sock=sock, backlog=BACKLOG))
         except BaseException:
             for sock in sockets:
                 sock.close()
             await self.close()
             raise
         for sock in sockets:
-            log.info("listening on %s", _address(sock))
+            log.info("listening on %s", _address(sock, "http" if self._gate.access.tls is None else "https"))
+
+    async def run(self) -> NoReturn:
+        """Keep what `web.config_file` says in force."""
+        await self._keeper.run()
 
     async def close(self) -> None:
         """Stop listening, give answers under way a moment, then close every connection: within a second in all."""
@@ -112,17 +134,40 @@ class WebServer:
         if self._config.socket is not None and self._socket_inode is not None:
             remove_own_socket(self._config.socket, self._socket_inode)
             self._socket_inode = None
+        for client in tuple(self._not_in_yet):
+            client.abort()
+        await self._keeper.close()
         if self._server is not None:
             server, self._server = self._server, None
             server.pre_shutdown()
             await server.shutdown(CLOSE_S)
         await self._routes.close()
+        await self._gate.close()
 
-    def _connection(self) -> asyncio.Protocol:
+    def _adopt(self, access: Access) -> None:
+        """Take a new state. Connections from before end with the request under way: a certificate may be revoked."""
+        renewed = self._gate.access is not OPEN
+        self._gate.access = access
+        if renewed and self._server is not None:
+            for connection in self._server.connections:
+                if connection in self._busy:
+                    connection.close()  # behind the answer under way
+                else:
+                    connection.force_close()
+
+    async def _handle(self, request: BaseRequest) -> StreamResponse:
+        self._busy.add(request.protocol)
+        try:
+            return await self._routes.handle(request)
+        finally:
+            self._busy.discard(request.protocol)
+
+    def _connection(self, *, tcp: bool) -> asyncio.Protocol:
         server = self._server
-        if server is None or len(server.connections) >= self._limits.connections:
+        if server is None or self.connections >= self._limits.connections:
             return _Refused()
-        return _Connection(
+        access = self._gate.access
+        inner = _Connection(
             server,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=self._limits.idle_s,
@@ -132,6 +177,7 @@ class WebServer:
             max_headers=MAX_HEADERS,
             access_log=cast("logging.Logger", None),  # its way to say that there is none
         )
+        return TlsConnection(inner, access, self._handshakes) if tcp and access.tls is not None else inner
 
 
 class _Refused(asyncio.Protocol):
@@ -170,7 +216,7 @@ class _Connection(RequestHandler):
         return response
 
 
-def _address(sock: socket.socket) -> str:
+def _address(sock: socket.socket, scheme: str) -> str:
     """Return where a socket listens, as a person would ask there."""
     name = sock.getsockname()
-    return f"unix:{name}" if isinstance(name, str) else f"http://{Endpoint(name[0], name[1])}/"
+    return f"unix:{name}" if isinstance(name, str) else f"{scheme}://{Endpoint(name[0], name[1])}/"

@@ -109,12 +109,6 @@ async def test_bad_address(listen: Endpoint, sentence: str) -> None:
         await WebServer(Web(listen=(listen,)), BACK).start()
 
 
-async def test_authentication_is_not_pretended() -> None:
-    """A file that asks for TLS or passwords is refused, rather than served without."""
-    with pytest.raises(WebError, match=r"web\.config_file"):
-        await WebServer(local(config_file="/etc/web.yml"), BACK).start()
-
-
 async def test_close_with_open_connections() -> None:
     """Idle, half-written and unread connections do not keep the end from coming."""
     server = WebServer(local(), BACK)

@@ -42,6 +42,18 @@ def test_without_the_usual_file_the_usual_places_are_asked(tmp_path: Path) -> No
     assert note == f"{tmp_path}/none.yaml: no such file"
 
 
+def test_the_units_socket_belongs_to_the_usual_file(tmp_path: Path) -> None:
+    """The unit names its socket by a flag, so the usual file need not. Another file has another daemon."""
+    file = tmp_path / "config.yaml"
+    file.write_text("web: {listen: ['127.0.0.1:7']}\n")
+    there = Place(Endpoint("127.0.0.1", 7))
+    for named in (None, str(file)):
+        assert find_places(named, str(file)) == ((Place("/run/connector-health/api.sock"), there), "")
+    assert find_places(str(file)) == ((there,), "")
+    file.write_text("web: {socket: /s, listen: []}\n")
+    assert find_places(None, str(file)) == ((Place("/s"),), "")
+
+
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     """Asking elsewhere than was meant could show another Connector."""
     with pytest.raises(ConfigError, match="no such file"):

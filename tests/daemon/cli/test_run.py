@@ -14,5 +14,12 @@ def test_a_wrong_configuration_ends_with_3_before_anything_starts(tmp_path: Path
 def test_flags_are_the_contracts() -> None:
     """Each flag of the contract is there."""
     text = healthctl("run", "--help").stdout
-    for flag in ("--config", "--web.listen-address", "--web.config.file", "--log.format", "--log.level"):
+    for flag in (
+        "--config",
+        "--web.listen-address",
+        "--web.socket",
+        "--web.config.file",
+        "--log.format",
+        "--log.level",
+    ):
         assert flag in text

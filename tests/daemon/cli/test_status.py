@@ -16,6 +16,7 @@ from tests.support.observed import everything
 from tests.support.servers import free_port
 from tests.support.statuses import status, write_web
 from tests.support.views import Stage, plain_job
+from tests.support.web_access import Folder, hashed
 from tests.support.webs import backend, local, serving
 
 ROOT = os.geteuid() == 0
@@ -168,3 +169,44 @@ async def test_a_refusal_is_told() -> None:
         assert (done.code, done.out, done.err.count("\n")) == (3, "", 1)
         assert "answered HTTP 500" in done.err
         assert (await status("--alive", "--web.listen-address", str(server.addresses[0]))).code == 0
+
+
+async def test_the_socket_can_be_named(port: int, tmp_path: Path) -> None:
+    """`--web.socket` asks there and nowhere else; it and an address exclude each other."""
+    path = tmp_path / "api.sock"
+    done = await status("--alive", "--web.socket", str(path))
+    assert (done.code, done.out) == (3, "")
+    assert f"the daemon is not reachable at unix:{path} (no such file or directory): " in done.err
+    async with serving(Web(listen=(), socket=str(path)), backend(everything)):
+        assert (await status("--web.socket", str(path))).code == 2
+    done = await status("--web.socket", str(path), "--web.listen-address", f"127.0.0.1:{port}")
+    assert (done.code, done.out) == (3, "")
+
+
+@pytest.mark.parametrize(
+    ("tls", "users", "said"),
+    [
+        (
+            "",
+            "",
+            "answered HTTP 400: this address speaks TLS: ask with https://, or on the host itself at the unix socket",
+        ),
+        (
+            None,
+            "basic_auth_users: {a: " + hashed("b") + "}\n",
+            "answered HTTP 401: a user name and its password are needed",
+        ),
+    ],
+)
+async def test_a_guarded_address_says_where_to_ask_instead(
+    tls: str | None, users: str, said: str, tmp_path: Path
+) -> None:
+    """The command line speaks no TLS and knows no password: it is told of the socket, and asks there first."""
+    folder, path = Folder(tmp_path), tmp_path / "api.sock"
+    async with serving(local(config_file=folder.write(tls, users), socket=str(path)), backend(everything)) as server:
+        at = str(server.addresses[0])
+        done = await status("--web.listen-address", at)
+        assert (done.code, done.out) == (3, "")
+        assert f"{at} {said}" in done.err
+        config = write_web(tmp_path, f"{{socket: {path}, listen: ['{at}'], config_file: web.yml}}")
+        assert (await status("--config", config)).code == 2

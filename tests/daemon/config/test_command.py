@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import subprocess
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.cli.config import run_check
 from daemon.config.load import load_config
 
 DATA = Path(__file__).parent / "data"
@@ -33,11 +35,11 @@ def test_problems_go_to_stderr_with_exit_code_3() -> None:
 
 
 def test_warnings_do_not_change_the_exit_code() -> None:
-    """What has no effect, and proxy variables, are named on stderr; the file is ok all the same."""
+    """What leaks, also in web.config_file, and proxy variables are named on stderr; the file is ok all the same."""
     done = _healthctl("config", "check", "--config", DATA / "good" / "full.yaml", HTTPS_PROXY="http://a:hunter2@b")
     assert done.returncode == 0
     assert "warning: HTTPS_PROXY is set and ignored" in done.stderr
-    assert "web.config_file: has no effect in this version" in done.stderr
+    assert "basic_auth_users without tls_server_config: who is on the way reads the passwords" in done.stderr
     assert "hunter2" not in done.stderr
 
 
@@ -89,3 +91,17 @@ def test_loading_imports_nothing_that_it_does_not_need() -> None:
     code = f"import sys, daemon.config.load; print(sorted({unwanted} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_web_configuration_is_checked_too(tmp_path: Path) -> None:
+    """What `web.config_file` names is part of the answer; a credential of the unit is left to its start."""
+    (tmp_path / "web.yml").write_text("basic_auth_users: {alice: hunter2}\n")
+    config = tmp_path / "config.yaml"
+    config.write_text("web: {config_file: web.yml}\n")
+    out, err = io.StringIO(), io.StringIO()
+    assert run_check(str(config), out, err) == 3
+    assert f"{tmp_path}/web.yml:1:27: basic_auth_users.alice: not a bcrypt hash" in err.getvalue()
+    assert "hunter2" not in err.getvalue()
+    config.write_text("web: {config_file: /run/credentials/connector-health.service/web.yml}\n")
+    assert run_check(str(config), out, err) == 0
+    assert "a credential of the unit" in err.getvalue()

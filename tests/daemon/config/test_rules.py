@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from daemon.config.load import parse_config
-from daemon.config.notes import NOT_YET, proxy_warnings
+from daemon.config.notes import proxy_warnings
 from daemon.config.rate import rate_fault, smallest_rate
 from daemon.config.schema import Config, PortRange, Probing, Resource, Schedule
 
@@ -55,16 +55,6 @@ def test_a_rate_that_cannot_be_kept_is_refused() -> None:
         "too low for the intervals, got 100, expected at least 101:"
         " the Resources need 101 TCP probes a second; raise it, or the intervals"
     )
-
-
-@pytest.mark.parametrize("path", NOT_YET, ids=lambda path: path[-1])
-def test_keys_without_effect_warn_when_they_are_set(path: tuple[str, str], tmp_path: Path) -> None:
-    """Who sets a key that this version does not use is told so, at its place; the default is silent."""
-    (tmp_path / "file").write_text("x")
-    value = "[http://127.0.0.1:9093]" if path[1] == "alertmanagers" else tmp_path / "file"
-    (warning,) = _warnings(f"{path[0]}:\n  {path[1]}: {value}\n".encode())
-    assert warning.startswith(f"config.yaml:3:{len(path[1]) + 5}: {'.'.join(path)}: has no effect in this version: ")
-    assert _warnings(f"{path[0]}: {{}}\n".encode()) == []
 
 
 def test_replacing_the_port_policies_is_pointed_out() -> None:
