@@ -1,5 +1,6 @@
 """Every verdict rule of the contract, row by row: what each sentence says is what is seen."""
 
+import asyncio
 import contextlib
 import re
 from pathlib import Path
@@ -25,11 +26,27 @@ def _sentences() -> list[str]:
     return [_plain(sentence) for rule in rules for sentence in END_OF_SENTENCE.split(rule)]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row.quote for row in ROWS])
+QUICK, WAITING = [row for row in ROWS if not row.waits], [row for row in ROWS if row.waits]
+
+
+@pytest.mark.parametrize("row", QUICK, ids=[row.quote for row in QUICK])
 async def test_rule(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the contract says of a verdict is what is seen."""
     async with contextlib.AsyncExitStack() as stack:
         assert await row.scenario(Bench(tmp_path, stack, monkeypatch)) == row.expected
+
+
+async def test_rules_that_wait_for_a_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the contract says of a clock that shows whole seconds is what is seen; nothing but time passes meanwhile."""
+
+    async def look(row: Row, folder: Path) -> object:
+        folder.mkdir()
+        async with contextlib.AsyncExitStack() as stack:
+            return await row.scenario(Bench(folder, stack, monkeypatch))
+
+    async with asyncio.TaskGroup() as group:
+        looks = {row.quote: group.create_task(look(row, tmp_path / str(n))) for n, row in enumerate(WAITING)}
+    assert {quote: each.result() for quote, each in looks.items()} == {row.quote: row.expected for row in WAITING}
 
 
 def test_rows_quote_the_rules() -> None:

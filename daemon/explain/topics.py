@@ -114,7 +114,10 @@ def overview() -> str:
         ("Methods", [_METHOD]),
     )  # fmt: skip
     sections = [f"{title}\n{columns([str(word) for word in words])}" for title, words in lists]
-    return "\n\n".join(sections) + "\n\nhealthctl explain NAME explains one of them.\n"
+    return (
+        "\n\n".join(sections)
+        + "\n\nhealthctl explain NAME explains one of them; healthctl explain firewall lists the ways out.\n"
+    )
 
 
 def _severity(tier: Tier) -> str:

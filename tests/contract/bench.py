@@ -39,11 +39,15 @@ Scenario: TypeAlias = "Callable[[Bench], Awaitable[object]]"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One promise: the words of the contract, what is done to see it kept, and what must be seen."""
+    """One promise: the words of the contract, what is done to see it kept, and what must be seen.
+
+    `waits`: for the ticks of a clock that shows whole seconds. Such rows are looked at side by side.
+    """
 
     quote: str
     scenario: Scenario
     expected: object
+    waits: bool = False
 
 
 def verdict(outcome: Outcome) -> str:

@@ -212,7 +212,8 @@ CORROBORATION = [
         one_is_enough, [("ok -", {"127.0.0.9": "refused"})] * 2),
     Row("If expired or not yet valid by our clock", controller("expired"), "critical/tls_expired -"),
     Row("while the clock is known to be off, the clock is the cause", controller("expired", ahead_days=-5), CUT_OFF),
-    Row("clock is known to be off", controller("expired", ahead_days=-5, dated=True), CUT_OFF),
+    Row("clock is known to be off", controller("expired", ahead_days=-5, dated=True), CUT_OFF,
+        waits=True),
     Row("`udp_blocked` needs ≥ 2 silent STUN servers while TCP works", stun(2), "warning/udp_blocked -"),
     Row("needs ≥ 2 silent STUN servers", stun(1), "unknown/timeout -"),
     Row("while TCP works", stun(2, egress=False), "unknown/timeout -"),
@@ -227,6 +228,7 @@ REST = [
     Row("counted, listed, never shown as ok", counted,
         {"not_probeable": 4, "ok": 0, "listed": ["All", "Network", "Pattern", "UDP"], "shown as": {"skipped"},
          "whole": "unknown"}),
-    Row("call the token validation endpoint", requests, {"HEAD / HTTP/1.1", "HEAD /api/graphql/ HTTP/1.1"}),
+    Row("call the token validation endpoint", requests, {"HEAD / HTTP/1.1", "HEAD /api/graphql/ HTTP/1.1"},
+        waits=True),
 ]  # fmt: skip
 ROWS = DEPENDENCIES + CORROBORATION + REST

@@ -5,7 +5,7 @@
 # appear on a developer's machine, so starting is forbidden while they are installed (policy-rc.d, invoke-rc.d(8)).
 set -eu
 PACKAGES="chrony faketime unbound nginx-light coturn nftables iproute2 procps mount prometheus prometheus-alertmanager prometheus-blackbox-exporter docker.io containerd runc busybox-static iptables systemd-container systemd-journal-remote mariadb-server mariadb-client postgresql openssh-server libsystemd-dev pkg-config gcc python3-dev"
-[ "${1:-}" != installation ] || PACKAGES="$PACKAGES debootstrap dpkg-dev lintian mandoc docker-compose"
+[ "${1:-}" != installation ] || PACKAGES="$PACKAGES debootstrap dpkg-dev lintian mandoc docker-compose prometheus-node-exporter curl"
 POLICY=/usr/sbin/policy-rc.d
 
 [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || exit 0

@@ -18,11 +18,13 @@ READY_S = 15.0
 MISSING_PACKAGES = {
     "chronyd": "chrony", "faketime": "faketime", "unbound": "unbound", "nginx": "nginx-light", "turnserver": "coturn",
     "dockerd": "docker.io", "containerd": "containerd", "runc": "runc", "iptables": "iptables",
+    "/usr/bin/docker": "docker.io", "docker-compose": "docker-compose", "debootstrap": "debootstrap",
     "/bin/busybox": "busybox-static", "unshare": "util-linux", "nsenter": "util-linux",
     "systemd-nspawn": "systemd-container", "/lib/systemd/systemd-journal-remote": "systemd-journal-remote",
     "nft": "nftables", "ip": "iproute2", "prometheus": "prometheus", "promtool": "prometheus", "setpriv": "util-linux",
     "prometheus-alertmanager": "prometheus-alertmanager", "amtool": "prometheus-alertmanager",
     "prometheus-blackbox-exporter": "prometheus-blackbox-exporter", "cc": "gcc",
+    "prometheus-node-exporter": "prometheus-node-exporter", "curl": "curl",
     "mariadbd": "mariadb-server", "mariadb-install-db": "mariadb-server", "mariadb": "mariadb-client",
     "initdb": "postgresql", "psql": "postgresql", "sshd": "openssh-server", "ssh-keygen": "openssh-client",
 }  # fmt: skip

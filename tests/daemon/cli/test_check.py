@@ -249,10 +249,14 @@ def test_progress_is_on_a_terminal_only(tmp_path: Path) -> None:
     with silent_nameserver() as server:
         config = write_config(tmp_path, server.getsockname()[1])
         arguments = ["check", "--only", "dns", "--timeout", "1500ms", "--config", str(config)]
-        shown = _on_terminal(arguments, {})[1]
-        assert "checking… 0/1, 1 waiting for orders.test" in shown
-        assert "checking…" not in shown[shown.rindex("\r\x1b[K") :]
-        assert healthctl(*arguments).stderr == ""
+        elsewhere = subprocess.Popen(  # side by side: both wait for the same silence
+            [*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()
+        )
+        with elsewhere:
+            shown = _on_terminal(arguments, {})[1]
+            assert elsewhere.communicate(timeout=TIMEOUT_S)[1] == b""
+    assert "checking… 0/1, 1 waiting for orders.test" in shown
+    assert "checking…" not in shown[shown.rindex("\r\x1b[K") :]
 
 
 def test_names_in_a_config_do_nothing_to_a_terminal(tmp_path: Path, closed: str) -> None:
