@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test installation regressions acceptance detection lint format rules servers servers-installation systemd requirements bench fleet clean
+.PHONY: help demo test dashboards installation deb regressions acceptance detection lint format rules chart licences servers servers-installation systemd requirements bench fleet clean
 
 help:  ## show what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -61,6 +61,18 @@ acceptance: servers $(VENV)/.test  ## watch planted faults until they page, once
 rules: $(VENV)/.test  ## write the Prometheus rules anew from the alerts' data
 	$(BIN)/python -m daemon.explain.prometheus_rules deploy/prometheus/connector-health.rules.yml
 
+dashboards: $(VENV)/.installation  ## write the Grafana dashboards anew from their code (deploy/grafana)
+	$(BIN)/python -m deploy.grafana
+
+chart: $(VENV)/.test  ## copy rules and dashboards into the Helm chart, and its schema of `config` from the daemon's types
+	$(BIN)/python helm/build_chart.py
+
+licences: $(VENV)/.test systemd  ## write the list of licences anew, after `make requirements`
+	$(BIN)/python -m deploy.sbom.licences docs/licences.md
+
+deb:  ## build the Debian package for the release of this host, into dist/
+	@sh deploy/debian/build.sh
+
 servers:  ## install the real servers that the tests use (root on Debian; elsewhere nothing)
 	@sh tests/support/install-servers.sh
 
@@ -73,6 +85,8 @@ requirements: $(VENV)/.dev  ## pin every dependency with its hashes, without add
 	    $${set:+--extra $$set} --output-file requirements/$${set:-run}.txt pyproject.toml; \
 	done
 	@echo systemd-python | $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file requirements/systemd.txt -
+	@echo setuptools | $(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file requirements/deb.txt -
+	@echo cyclonedx-bom | $(BIN)/pip-compile -q --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file requirements/sbom.txt -
 
 clean:  ## remove what was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

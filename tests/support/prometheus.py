@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import time
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class Setup:
     scrape: str = "1s"
     evaluation: str = "1s"
     external_labels: Mapping[str, str] = field(default_factory=dict)
+    relabel_configs: Sequence[Mapping[str, Any]] | None = None
 
 
 class Prometheus:
@@ -58,6 +60,18 @@ class Prometheus:
         """Return an instant vector: values by labels."""
         found = self._data("/api/v1/query", {"query": expression})["result"]
         return {frozenset(one["metric"].items()): float(one["value"][1]) for one in found}
+
+    def query_range(self, expression: str, seconds: float) -> list[float]:
+        """Return all values of the last seconds, one a second, of all series."""
+        end = time.time()  # noqa: TID251 - Prometheus counts in wall time
+        asked = {"query": expression, "start": str(end - seconds), "end": str(end), "step": "1"}
+        series = self._data("/api/v1/query_range", asked)["result"]
+        return [float(value) for one in series for _, value in one["values"]]
+
+    def label_values(self, label: str, selector: str) -> list[str]:
+        """Return the values of a label among the series of a selector."""
+        found: list[str] = self._data(f"/api/v1/label/{label}/values", {"match[]": selector})
+        return found
 
     def alerts(self) -> list[dict[str, Any]]:
         """Return every alert that is pending or fires."""
@@ -102,6 +116,8 @@ def _config(folder: Path, setup: Setup) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load((SHIPPED / "prometheus.yml").read_text())
     (scraped,) = config["scrape_configs"]
     del scraped["static_configs"]
+    if setup.relabel_configs is not None:
+        scraped["relabel_configs"] = [dict(one) for one in setup.relabel_configs]
     return config | {
         "global": {
             "scrape_interval": setup.scrape,
