@@ -85,8 +85,8 @@ class Store:
         except RefusedError as error:
             self._refused, self.problem = True, str(error)
             log.warning(
-                "%s is left untouched: %s. Running without a past; nothing is saved. "
-                "Set state.path to another file, or install the newer version",
+                "%s is left untouched: %s. Running without a past (which ports were ever up, since when alerts fire, "
+                "what was learned); nothing is saved. Set state.path to another file, or install the newer version",
                 self._path, error,
             )  # fmt: skip
             return

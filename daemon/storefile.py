@@ -113,6 +113,9 @@ class StoreFile:
             self._set_aside()
         try:
             return self._open()
+        except RefusedError:
+            self.close()  # it is not ours to hold: its own program, or who moves it away, must find it free
+            raise
         except sqlite3.DatabaseError as error:
             self.close()
             if not is_damage(error):
