@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dashboards installation deb regressions acceptance detection lint format rules chart licences servers servers-installation systemd requirements bench fleet clean
+.PHONY: help demo test dashboards installation deb image regressions acceptance detection lint format rules chart licences servers servers-installation systemd requirements bench fleet clean
 
 help:  ## show what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -70,6 +70,9 @@ chart: $(VENV)/.test  ## copy rules and dashboards into the Helm chart, and its 
 licences: $(VENV)/.test systemd  ## write the list of licences anew, after `make requirements`
 	$(BIN)/python -m deploy.sbom.licences docs/licences.md
 
+image:  ## build the container image
+	docker build -f deploy/docker/Dockerfile -t connector-health --build-arg REVISION=$$(git rev-parse HEAD) .
+
 deb:  ## build the Debian package for the release of this host, into dist/
 	@sh deploy/debian/build.sh
 
@@ -89,7 +92,7 @@ requirements: $(VENV)/.dev  ## pin every dependency with its hashes, without add
 	@echo cyclonedx-bom | $(BIN)/pip-compile -q --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file requirements/sbom.txt -
 
 clean:  ## remove what was made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -207,8 +207,8 @@ def _runs_connector(path: str, listed: dict[str, str]) -> bool:
     return IMAGE.fullmatch(image) is not None
 
 
-def arguments() -> tuple[Callable[[], int], socket.socket, set[int]]:
-    """Return how to find the Connector, the socket to serve, and the users who may ask."""
+def options_parser() -> argparse.ArgumentParser:
+    """Return what the command line may say; its manual page is made of it, too."""
     parser = argparse.ArgumentParser(
         "connector-health-netns", description="Hands out sockets of one Connector's network."
     )
@@ -222,6 +222,12 @@ def arguments() -> tuple[Callable[[], int], socket.socket, set[int]]:
     door.add_argument("--fd", type=int, help="one end of a connected socket pair; we end when the other end is closed")
     parser.add_argument("--group", help="the group that may connect to --socket")
     parser.add_argument("--user", action="append", default=[], type=_user, help="who may ask, besides root")
+    return parser
+
+
+def arguments() -> tuple[Callable[[], int], socket.socket, set[int]]:
+    """Return how to find the Connector, the socket to serve, and the users who may ask."""
+    parser = options_parser()
     options = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # its exception could come while we stand in the other network
     if not options.docker_host.startswith("unix://"):

@@ -26,12 +26,12 @@ PAGES: Mapping[Reason, Page] = {
         commands=("healthctl config show", "healthctl status   # its line Method says what half-open probes lack"),
         fix="Add the address to `probing.allow`. A port that a plain connection could harm (MySQL counts it as an "
         "error, and after 100 of them blocks this host, the Connector with it) is left alone until it can be probed "
-        "half-open: give CAP_NET_RAW to this program, or to connector-health-netns where it looks from the "
-        "Connector's network (`healthctl explain half_open`), and do not set `probe` or `probing.method` to connect.",
+        "half-open: start the helper connector-health-netns with CAP_NET_RAW for this Connector, or give the right to "
+        "this program (`healthctl explain half_open`), and do not set `probe` or `probing.method` to connect.",
         fixes={
-            "Docker": "`--cap-add NET_RAW`, and root as the user in the container.",
-            "systemd": "`systemctl edit connector-health`: `AmbientCapabilities=CAP_NET_RAW` and "
-            "`CapabilityBoundingSet=CAP_NET_RAW`, then restart it.",
+            "Docker": "`deploy/docker/compose.half-open.yaml` starts it with the right and as no root user.",
+            "systemd": "`systemctl enable --now connector-health-netns`; without a helper the drop-in "
+            "`examples/half-open.conf` of `deploy/systemd`.",
             "Kubernetes": "`securityContext: {runAsUser: 0, capabilities: {add: [NET_RAW]}}` for this container.",
         },
     ),

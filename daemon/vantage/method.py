@@ -35,7 +35,10 @@ def method_from(first: Seat, here: HalfOpen | None, problem: SeatError | None, c
         return Method(half_open=True)
     if prober is here:
         if here is None:
-            lacking = "this process had no right to raw sockets when it started; give it CAP_NET_RAW"
+            lacking = (
+                "this process had no right to raw sockets when it started; start connector-health-netns, or give it "
+                "CAP_NET_RAW"
+            )
         else:
             lacking = "the raw sockets that this process had are gone; restart it"
     elif problem is not None:

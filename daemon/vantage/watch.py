@@ -129,7 +129,7 @@ class ConnectorWatch:
         """Look at the Connector's process once, and keep the seats true; never raises for what the runtime says."""
         sighting = await self._see()
         self._state = self._problem = None
-        if self._config.connector.vantage != "host" and self._config.connector.runtime != "none":
+        if self._asks_helper():
             try:
                 self._state = self._helper.state()
                 self._there.stands_in(self._state.namespace)
@@ -144,6 +144,11 @@ class ConnectorWatch:
         looked, self._looked = self._looked, asyncio.Event()
         looked.set()
         return self.sighting
+
+    def _asks_helper(self) -> bool:
+        """Tell whether a helper may know the Connector's seat; without a runtime only who insists on the seat asks."""
+        connector = self._config.connector
+        return connector.vantage == "connector" or (connector.vantage == "auto" and connector.runtime != "none")
 
     async def next_look(self) -> None:
         """Wait until the Connector has been looked at once more."""

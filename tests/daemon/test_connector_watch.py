@@ -101,10 +101,11 @@ def _watch(
         ("vantage: host", ELSEWHERE, replace(RUNNING, own_namespace=True), "host", None),
         ("vantage: auto", MISSING, NOBODY, "host", None),
         ("runtime: none", ELSEWHERE, NOBODY, "host", None),
+        ("runtime: none, vantage: connector", ELSEWHERE, NOBODY, "connector", "host"),
     ],
     ids=[
         "helper", "helper-same-namespace", "helper-nobody-there", "no-helper", "no-helper-same-namespace",
-        "connector-or-nothing", "host-by-order", "no-connector", "runtime-none",
+        "connector-or-nothing", "host-by-order", "no-connector", "runtime-none", "runtime-none-helper",
     ],
 )  # fmt: skip
 async def test_seat(

@@ -8,7 +8,9 @@ from daemon.vantage.method import BY_CONNECT, Method
 from daemon.view import EngineFigures
 from tests.support.observed import NOW, everything
 
-LACKING = "this process had no right to raw sockets when it started; give it CAP_NET_RAW"
+LACKING = (
+    "this process had no right to raw sockets when it started; start connector-health-netns, or give it CAP_NET_RAW"
+)
 STRAIN = "50000 of 65536 conntrack entries are in use (76%, net.netfilter.nf_conntrack_max)"
 
 
