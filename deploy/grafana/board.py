@@ -79,8 +79,11 @@ def chosen_by(name: str, label: str, query: str, *, several: bool) -> Any:  # no
 
 
 def jobs() -> Any:  # noqa: ANN401 - a builder of the SDK
-    """Return the hidden variable `job`: by it metrics that every process has are asked of ours only."""
-    return _several(_asked("job", "Job", "connector_health_info")).hide(dashboard.VariableHide.HIDE_VARIABLE)
+    """Return the hidden variable `job`: by it metrics that every process has are asked of ours only.
+
+    Asked of what a daemon alone says: what a host seen through textfiles shows of a process is node_exporter's.
+    """
+    return _several(_asked("job", "Job", "connector_health_starved")).hide(dashboard.VariableHide.HIDE_VARIABLE)
 
 
 def _asked(name: str, label: str, query: str) -> Any:  # noqa: ANN401 - a builder of the SDK

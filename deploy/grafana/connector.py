@@ -31,7 +31,7 @@ MARKS = (
     ),
     Mark(
         name="Reload failed",
-        expr=chosen("connector_health_config_last_reload_successful == 0"),
+        expr=chosen("1 - connector_health_config_last_reload_successful > 0"),
         color=ORANGE,
         text="the file has a mistake; the daemon goes on with the one before: healthctl config check",
     ),

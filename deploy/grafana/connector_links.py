@@ -3,12 +3,17 @@
 from deploy.grafana import style
 from deploy.grafana.board import Row
 from deploy.grafana.panels import Column, Frame, graph, grid, number, timeline
-from deploy.grafana.promql import best, chosen, worst
+from deploy.grafana.promql import best, chosen, largest, worst
 
 OFFSET, BOUND = "connector_health_clock_offset_seconds", "connector_health_clock_error_bound_seconds"
 TOLERANCE = best("connector_health_clock_tolerance_seconds")
 EXPIRES = "connector_health_control_plane_certificate_not_after_timestamp_seconds"
 DAY_S = 86400
+
+
+def _used(seconds: str) -> str:
+    return f"max({chosen(f'{seconds} / connector_health_clock_tolerance_seconds')})"
+
 
 _CLOCK = Row(
     title="Clock: the Controller tolerates ± 5 s",
@@ -16,16 +21,20 @@ _CLOCK = Row(
         number(
             Frame(
                 title="Tolerance used up",
-                about="(|offset| + error bound) / tolerance: 100 % is where the Controller may refuse this "
-                "Connector. Absent: no time source could be asked.",
+                about="(|offset| ∓ error bound) / tolerance: the truth lies between. Orange and red as the daemon "
+                "warns and calls it critical: for certain 20 % (`clock.warn_offset`, 1 s of 5 s) or perhaps 100 %, "
+                "and for certain 100 %, where the Controller refuses this Connector. Grey: no time source could be "
+                "asked.",
                 width=4,
                 height=8,
                 runbook="ConnectorClockSkew",
             ),
-            {"": f"max({chosen(f'(abs({OFFSET}) + {BOUND}) / connector_health_clock_tolerance_seconds')})"},
+            {
+                "at least": _used(f"clamp_min(abs({OFFSET}) - {BOUND}, 0)"),
+                "at most": _used(f"(abs({OFFSET}) + {BOUND})"),
+            },
             unit="percentunit",
-            # The daemon warns at 1 s of 5 s, and calls it critical at the tolerance.
-            steps=((None, style.GREEN), (0.2, style.ORANGE), (1, style.RED)),
+            steps={"at least": style.CLOCK_FOR_CERTAIN, "at most": ((None, style.GREEN), (1, style.ORANGE))},
             absent="not known",
             decimals=1,
         ),
@@ -215,11 +224,12 @@ _NAMES = Row(
         graph(
             Frame(
                 title="Slowest names",
-                about="The ten Resources whose names took longest to resolve. Beyond 5 s an attempt counts as failed.",
+                about="The ten Resources whose names took longest to resolve, on average. Beyond 5 s an attempt "
+                "counts as failed.",
                 height=7,
                 runbook="ConnectorDNSLookupErrors",
             ),
-            {"{{address}}": f"topk(10, {best('connector_health_resource_dns_seconds', 'address')})"},
+            {"{{address}}": largest(best("connector_health_resource_dns_seconds", "address"), 10)},
             unit="s",
             steps=((None, "transparent"), (5, style.RED)),
         ),

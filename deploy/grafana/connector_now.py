@@ -53,13 +53,15 @@ _VERDICT = number(
     Frame(
         title="This Connector",
         about="The worst alert that its daemon raises. *fault, no alert*: a cause is known, and harms nobody or has "
-        "not lasted long enough. *shadow alert*: `alerting.mode: shadow`. *daemon not seen*: nobody knows how the "
-        "Connector is; start with the daemon (`systemctl status connector-health`).",
-        width=6,
+        "not lasted long enough, or the daemon is starved and decides nothing. *shadow alert*: `alerting.mode: "
+        "shadow`. *daemon not seen*: nobody knows how the Connector is; start with the daemon (`systemctl status "
+        "connector-health`). Two values: Connectors of this name in two Remote Networks, mixed in all that follows; "
+        "choose one network at the top.",
+        width=5,
         height=4,
         runbook="ConnectorHealthDown",
     ),
-    {"": f"max({verdict(CHOSEN)})"},
+    {"{{connector}} {{remote_network}}": verdict(CHOSEN)},
     words=style.LEVELS,
 )
 _FOR = number(
@@ -78,13 +80,18 @@ _FOR = number(
 _FAILING = number(
     Frame(
         title="Resources that fail for users",
-        about="Failing now; suppressed ones fail as well, and a cause elsewhere explains them.",
-        width=4,
+        about="Failing now; suppressed ones fail as well, and a cause elsewhere explains them. `unknown`: nobody "
+        "knows whether they fail; a 0 beside it is no comfort then.",
+        width=5,
         height=4,
         runbook="ConnectorUnableToConnect",
     ),
-    {"{{state}}": best('connector_health_resources{state=~"failing|suppressed"}', "state")},
-    steps=style.NONE_IS_FINE,
+    {"{{state}}": best('connector_health_resources{state=~"failing|suppressed|unknown"}', "state")},
+    steps={
+        "failing": style.NONE_IS_FINE,
+        "suppressed": style.NONE_IS_FINE,
+        "unknown": style.NONE_IS_FINE_ELSE_LOOK,
+    },
 )
 _HERE = number(
     Frame(

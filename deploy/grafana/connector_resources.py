@@ -3,7 +3,7 @@
 from deploy.grafana import style
 from deploy.grafana.board import Row
 from deploy.grafana.panels import Column, Frame, graph, grid, number
-from deploy.grafana.promql import best, chosen, increase, share
+from deploy.grafana.promql import best, chosen, increase, largest, share
 
 TARGETS = "connector_health_target_seconds_total"
 ITS = 'connector="$connector", remote_network=~"$remote_network"'
@@ -40,7 +40,7 @@ _RESOURCES = Row(
                 "port": Column(width=80),
                 "": Column(hidden=True),
             },
-            empty="no failure is predicted",
+            empty="no failure is shown (by metrics.detail: none there never is)",
         ),
         graph(
             Frame(
@@ -68,11 +68,11 @@ _RESOURCES = Row(
         graph(
             Frame(
                 title="Slowest ports",
-                about="The ten that took longest to accept, at their fastest address. Far ones are slow; one that "
-                "becomes slow drops packets or runs out of backlog.",
+                about="The ten that took longest to accept, on average, at their fastest address. Far ones are slow; "
+                "one that becomes slow drops packets or runs out of backlog.",
                 height=8,
             ),
-            {"{{address}}:{{port}}": f"topk(10, {best('connector_health_resource_tcp_seconds', 'address', 'port')})"},
+            {"{{address}}:{{port}}": largest(best("connector_health_resource_tcp_seconds", "address", "port"), 10)},
             unit="s",
         ),
         grid(

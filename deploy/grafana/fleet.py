@@ -3,14 +3,17 @@
 from deploy.grafana import fleet_resources, links, style
 from deploy.grafana.board import Board, Mark, Row, chosen_by, runbooks, source
 from deploy.grafana.panels import Column, Frame, graph, grid, number, timeline
-from deploy.grafana.promql import CRITICAL, IN_NETWORKS, NETWORKS, UNSEEN, named, verdict
+from deploy.grafana.promql import CRITICAL, IN_NETWORKS, NETWORKS, UNSEEN, largest, named, verdict
 
 KNOWN = f"remote_network:connector_health_connectors:known{{{NETWORKS}}}"
 SERVING = f"remote_network:connector_health_connectors:serving{{{NETWORKS}}}"
 ALL_KNOWN = f"max by (remote_network) ({KNOWN})"
 LAST_SEEN = f"connector:connector_health_info:last_seen_timestamp_seconds{{{NETWORKS}}}"
+OUT = "connector:connector_health_out_of_service:max"
+# Nothing to count is a 0 only where there is something that could be counted: without it Prometheus lacks the rules.
+NONE = f"0 * max({KNOWN})"
 ACTIVE = "connector:connector_health_alert_active:max"
-ALERTED = f'{ACTIVE}{{severity="critical", {NETWORKS}}}'
+ALERTED = f'{ACTIVE}{{severity="critical", remote_network!="", {NETWORKS}}}'
 FAILING = 'connector_health_resources{state=~"failing|suppressed"}'
 VERDICTS = verdict(IN_NETWORKS)
 # Those that were seen within three days and are not now must not vanish from a list of what is wrong.
@@ -27,13 +30,15 @@ _NOW = Row(
         number(
             Frame(
                 title="Remote Networks without service",
-                about="Several Connectors are known, and none of them is known to serve users.",
+                about="Several Connectors are known, none of them is known to serve users, and one at least is known "
+                "not to. Where no daemon is seen nobody knows: look at *Daemons not seen*.",
                 width=5,
                 height=4,
                 runbook="RemoteNetworkDown",
             ),
-            {"": f"count({SERVING} == 0 and {KNOWN} > 1) or vector(0)"},
+            {"": f"count({SERVING} == 0 and {KNOWN} > 1 and on (remote_network) {OUT}) or {NONE}"},
             steps=style.NONE_IS_FINE,
+            absent="none recorded",
         ),
         number(
             Frame(
@@ -43,8 +48,9 @@ _NOW = Row(
                 height=4,
                 runbook="RemoteNetworkRedundancyLost",
             ),
-            {"": f"count({SERVING} == 1 and {KNOWN} > 1) or vector(0)"},
+            {"": f"count({SERVING} == 1 and {KNOWN} > 1) or {NONE}"},
             steps=style.NONE_IS_FINE_ELSE_LOOK,
+            absent="none recorded",
         ),
         number(
             Frame(
@@ -67,8 +73,9 @@ _NOW = Row(
             ),
             {
                 "": f"count(max by (connector, remote_network) ({LAST_SEEN})"
-                f" unless on (connector, remote_network) {IN_NETWORKS}) or vector(0)"
+                f" unless on (connector, remote_network) {IN_NETWORKS}) or 0 * max({LAST_SEEN})"
             },
+            absent="none recorded",
             steps=style.NONE_IS_FINE_ELSE_LOOK,
         ),
         number(
@@ -80,15 +87,16 @@ _NOW = Row(
                 height=4,
                 runbook="FleetResourceDown",
             ),
-            {"": f"count(remote_network:connector_health_resource_down:agreed{{{NETWORKS}}}) or vector(0)"},
+            {"": f"count(remote_network:connector_health_resource_down:agreed{{{NETWORKS}}}) or {NONE}"},
             steps=style.NONE_IS_FINE,
+            absent="none recorded",
         ),
         grid(
             Frame(
                 title="Remote Networks",
                 about="Least redundancy on top. Connectors without `connector.remote_network` belong to none and are "
                 "in the table beside. `serve` counts those of which it is known that nothing keeps them from "
-                "serving.",
+                "serving; without a critical alert a spare of -1 means that no daemon is seen, and nobody knows.",
                 width=10,
                 height=10,
                 runbook="RemoteNetworkRedundancyLost",
@@ -115,7 +123,8 @@ _NOW = Row(
         grid(
             Frame(
                 title="Connectors",
-                about="Worst on top; a click leads to its own dashboard. `clock`: share of the tolerance used up.",
+                about="Worst on top; a click leads to its own dashboard. `clock`: share of the tolerance that is "
+                "used up for certain.",
                 width=14,
                 height=10,
             ),
@@ -123,8 +132,8 @@ _NOW = Row(
                 "how bad": ALL_VERDICTS,
                 "failing": f"sum by (connector, remote_network) ({named(FAILING, IN_NETWORKS)})",
                 "clock": _by_connector(
-                    "(abs(connector_health_clock_offset_seconds) + connector_health_clock_error_bound_seconds)"
-                    " / connector_health_clock_tolerance_seconds"
+                    "clamp_min(abs(connector_health_clock_offset_seconds)"
+                    " - connector_health_clock_error_bound_seconds, 0) / connector_health_clock_tolerance_seconds"
                 ),
                 "seen": f"time() - max by (connector, remote_network) ({LAST_SEEN})",
             },
@@ -133,9 +142,7 @@ _NOW = Row(
                 "connector": Column(rename="Connector", link=links.CELL_CONNECTOR),
                 "remote_network": Column(rename="Remote Network"),
                 "failing": Column(rename="Resources failing", steps=style.NONE_IS_FINE, width=130),
-                "clock": Column(
-                    unit="percentunit", steps=((None, style.GREEN), (0.2, style.ORANGE), (1, style.RED)), width=80
-                ),
+                "clock": Column(unit="percentunit", steps=style.CLOCK_FOR_CERTAIN, width=80),
                 "seen": Column(rename="last seen, ago", unit="dtdurations", width=120),
             },
             sort="how bad",
@@ -144,12 +151,12 @@ _NOW = Row(
         timeline(
             Frame(
                 title="Connectors over time",
-                about="One change at many Connectors at the same moment is one cause outside of them. A gap: the "
-                "daemon was not seen.",
+                about="The twenty worst of the time shown. One change at many Connectors at the same moment is one "
+                "cause outside of them.",
                 width=24,
                 height=10,
             ),
-            {"{{remote_network}} {{connector}}": ALL_VERDICTS},
+            {"{{remote_network}} {{connector}}": largest(ALL_VERDICTS)},
             style.LEVELS,
         ),
         graph(

@@ -3,7 +3,7 @@
 from deploy.grafana import links, style
 from deploy.grafana.board import Row
 from deploy.grafana.panels import Column, Frame, graph, grid
-from deploy.grafana.promql import IN_NETWORKS, NETWORKS, named, share
+from deploy.grafana.promql import IN_NETWORKS, NETWORKS, largest, named, share
 
 TARGETS = "connector_health_target_seconds_total"
 DOWN = "connector:connector_health_resource_down"
@@ -147,7 +147,7 @@ _OBJECTIVE = Row(
                 height=8,
                 runbook="ConnectorErrorBudgetBurn",
             ),
-            {"{{remote_network}} {{connector}}": f"topk(10, {_burn('1h')})"},
+            {"{{remote_network}} {{connector}}": largest(_burn("1h"), 10)},
             steps=((None, "transparent"), (6, style.ORANGE), (14.4, style.RED)),
         ),
     ),

@@ -62,19 +62,26 @@ def number(
     *,
     unit: str = "short",
     words: style.Words | None = None,
-    steps: style.Steps = style.NEUTRAL,
+    steps: style.Steps | Mapping[str, style.Steps] = style.NEUTRAL,
     absent: str = style.NOT_SEEN,
     decimals: int | None = None,
 ) -> Any:  # noqa: ANN401 - a builder of the SDK
-    """Return a panel with the value of now, large, on its colour. `absent` is what it says without data."""
+    """Return a panel with the value of now, large, on its colour. `absent` is what it says, in grey, without data.
+
+    Where values differ in what is bad, `steps` are theirs by legend.
+    """
     reduced = build_common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)  # noqa: FBT003 - the SDK's signature
-    panel = stat.Panel().unit(unit).reduce_options(reduced).no_value(absent).thresholds(style.thresholds(steps))
+    panel = stat.Panel().unit(unit).reduce_options(reduced).no_value(absent)
+    own = steps if isinstance(steps, Mapping) else {}
+    panel.thresholds(style.thresholds(style.NEUTRAL if isinstance(steps, Mapping) else steps))
+    for name, its_steps in own.items():
+        value = style.thresholds(its_steps).build()
+        panel.override_by_name(name, [dashboard.DynamicConfigValue(id_val="thresholds", value=value)])
     panel.color_scheme(BY_THRESHOLD)
     panel.color_mode(common.BigValueColorMode.BACKGROUND_SOLID).graph_mode(common.BigValueGraphMode.NONE)
     several = len(queries) > 1 or any("{{" in legend for legend in queries)
     panel.text_mode(common.BigValueTextMode.VALUE_AND_NAME if several else common.BigValueTextMode.VALUE)
-    if words is not None:
-        panel.mappings(style.words(words))
+    panel.mappings([*(style.words(words) if words is not None else ()), style.without_value(absent)])
     if decimals is not None:
         panel.decimals(decimals)
     return _framed(panel, frame, [_query(text, legend).instant() for legend, text in queries.items()])

@@ -3,14 +3,14 @@
 from deploy.grafana import style
 from deploy.grafana.board import Row
 from deploy.grafana.panels import Frame, graph
-from deploy.grafana.promql import OURS, each, each_rate, named
+from deploy.grafana.promql import OURS, each, each_rate, largest, named
 
-NAME = "{{connector}}"
-AT = "{{connector}} to {{alertmanager}}"
+NAME = "{{remote_network}} {{connector}}"
+AT = NAME + " to {{alertmanager}}"
 _CHECKS = named("rate(connector_health_checks_total[$__rate_interval])")
 
 _COST = Row(
-    title="What it costs",
+    title="What it costs: of many daemons the twenty at the top",
     panels=(
         graph(
             Frame(
@@ -18,7 +18,7 @@ _COST = Row(
                 about="Share of one core. docs/performance.md says what to expect for how many Resources.",
                 width=8,
             ),
-            {NAME: each_rate(f"process_cpu_seconds_total{{{OURS}}}")},
+            {NAME: largest(each_rate(f"process_cpu_seconds_total{{{OURS}}}"))},
             unit="percentunit",
         ),
         graph(
@@ -28,19 +28,17 @@ _COST = Row(
                 "fault: report it.",
                 width=8,
             ),
-            {NAME: each(f"process_resident_memory_bytes{{{OURS}}}")},
+            {NAME: largest(each(f"process_resident_memory_bytes{{{OURS}}}"))},
             unit="bytes",
         ),
         graph(
             Frame(
-                title="Open files",
-                about="Each connect that is under way holds one. At the limit verdicts become `prober_starved`.",
+                title="Open files, of those allowed",
+                about="Each connect that is under way holds one. At 100 % verdicts become `prober_starved`.",
                 width=8,
             ),
-            {
-                f"{NAME} open": each(f"process_open_fds{{{OURS}}}"),
-                f"{NAME} allowed": each(f"process_max_fds{{{OURS}}}"),
-            },
+            {NAME: largest(each(f"process_open_fds{{{OURS}}} / process_max_fds{{{OURS}}}"))},
+            unit="percentunit",
         ),
         graph(
             Frame(title="Rows judged, by check", about="Rows that ended ok, warning or critical, a second.", width=8),
@@ -55,7 +53,7 @@ _COST = Row(
                 "only.",
                 width=8,
             ),
-            {NAME: each("connector_health_series")},
+            {NAME: largest(each("connector_health_series"))},
         ),
         graph(
             Frame(
@@ -63,7 +61,7 @@ _COST = Row(
                 about="Measured by Prometheus. Beyond a second of it the daemon is busy, or the way is slow.",
                 width=8,
             ),
-            {NAME: each(f"scrape_duration_seconds{{{OURS}}}")},
+            {NAME: largest(each(f"scrape_duration_seconds{{{OURS}}}"))},
             unit="s",
         ),
         graph(
@@ -107,7 +105,7 @@ _PUSH = Row(
                 "`alerting.resend`.",
                 width=8,
             ),
-            {AT: each_rate("connector_health_notifications_sent_total", "alertmanager")},
+            {AT: largest(each_rate("connector_health_notifications_sent_total", "alertmanager"))},
             unit="cps",
         ),
         graph(
@@ -118,8 +116,8 @@ _PUSH = Row(
                 runbook="ConnectorHealthNotificationsFailing",
             ),
             {
-                f"{AT}: not taken": each_rate("connector_health_notifications_errors_total", "alertmanager"),
-                f"{AT}: dropped": each_rate("connector_health_notifications_dropped_total", "alertmanager"),
+                f"{AT}: not taken": largest(each_rate("connector_health_notifications_errors_total", "alertmanager")),
+                f"{AT}: dropped": largest(each_rate("connector_health_notifications_dropped_total", "alertmanager")),
             },
             unit="cps",
         ),
@@ -130,7 +128,7 @@ _PUSH = Row(
                 width=8,
                 runbook="ConnectorHealthNotificationsFailing",
             ),
-            {AT: each("connector_health_notifications_queue_length", "alertmanager")},
+            {AT: largest(each("connector_health_notifications_queue_length", "alertmanager"))},
         ),
     ),
 )

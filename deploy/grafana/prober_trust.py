@@ -3,9 +3,9 @@
 from deploy.grafana import links, style
 from deploy.grafana.board import Row
 from deploy.grafana.panels import Column, Frame, graph, grid, number
-from deploy.grafana.promql import SHOWN, each, each_rate, named
+from deploy.grafana.promql import SHOWN, each, each_rate, largest, named
 
-NAME = "{{connector}}"
+NAME = "{{remote_network}} {{connector}}"
 
 
 def _quantile(share: float, histogram: str, *by: str) -> str:
@@ -35,7 +35,7 @@ _TRUST = Row(
                 height=4,
                 runbook="ConnectorHealthStarved",
             ),
-            {"": f"count({each('connector_health_starved')} == 1) or vector(0)"},
+            {"": f"count({each('connector_health_starved')} == 1) or 0 * max({SHOWN})"},
             steps=style.NONE_IS_FINE_ELSE_LOOK,
         ),
         number(
@@ -47,7 +47,7 @@ _TRUST = Row(
                 height=4,
                 runbook="ConnectorHealthConfigStale",
             ),
-            {"": f"count({each('connector_health_config_last_reload_successful')} == 0) or vector(0)"},
+            {"": f"count({each('connector_health_config_last_reload_successful')} == 0) or 0 * max({SHOWN})"},
             steps=style.NONE_IS_FINE_ELSE_LOOK,
         ),
         number(
@@ -57,7 +57,7 @@ _TRUST = Row(
                 width=5,
                 height=4,
             ),
-            {"": f"sum({named('connector_health_series_dropped')}) or vector(0)"},
+            {"": f"sum({named('connector_health_series_dropped')}) or 0 * max({SHOWN})"},
             steps=style.NONE_IS_FINE_ELSE_LOOK,
         ),
         number(
@@ -68,7 +68,7 @@ _TRUST = Row(
                 width=6,
                 height=4,
             ),
-            {"": f"sum({named('connector_health_alerts_truncated')}) or vector(0)"},
+            {"": f"sum({named('connector_health_alerts_truncated')}) or 0 * max({SHOWN})"},
             steps=style.NONE_IS_FINE_ELSE_LOOK,
         ),
         grid(
@@ -137,7 +137,7 @@ _TRUST = Row(
 )
 
 _LAG = Row(
-    title="How late it is",
+    title="How late it is: of many daemons the twenty at the top",
     panels=(
         graph(
             Frame(
@@ -146,7 +146,7 @@ _LAG = Row(
                 height=8,
                 runbook="ConnectorHealthStarved",
             ),
-            {NAME: _quantile(0.99, "connector_health_scheduler_lag_seconds")},
+            {NAME: largest(_quantile(0.99, "connector_health_scheduler_lag_seconds"))},
             unit="s",
         ),
         graph(
@@ -156,7 +156,7 @@ _LAG = Row(
                 height=8,
                 runbook="ConnectorHealthStarved",
             ),
-            {NAME: each("connector_health_event_loop_lag_seconds")},
+            {NAME: largest(each("connector_health_event_loop_lag_seconds"))},
             unit="s",
             steps=((None, "transparent"), (0.25, style.RED)),
         ),
@@ -181,8 +181,8 @@ _LAG = Row(
                 height=8,
             ),
             {
-                f"{NAME} in flight": each("connector_health_scheduler_in_flight"),
-                f"{NAME} missed a second": each_rate("connector_health_scheduler_missed_total"),
+                f"{NAME} in flight": largest(each("connector_health_scheduler_in_flight")),
+                f"{NAME} missed a second": largest(each_rate("connector_health_scheduler_missed_total")),
             },
         ),
     ),

@@ -15,12 +15,16 @@ IN_NETWORKS = 'connector_health_info{remote_network=~"$remote_network"}'
 NETWORKS = 'remote_network=~"$remote_network"'
 OURS = 'job=~"$job"'
 """For metrics that every process has, and Prometheus has many of."""
+_OWNER = ("connector", "remote_network")  # a name alone may stand in two Remote Networks
 ALERT_LABELS = ("alert", "severity", "resource", "address", "port", "nameserver", "endpoint")
 
 # How bad it is. A number, so that the worst of several is their maximum; its words are in style.LEVELS.
 FINE, FAULT, SHADOW, INFO, UNSEEN, WARNING, CRITICAL, BLAMED = range(8)
 _RANKS = (("critical", CRITICAL), ("warning", WARNING), ("info", INFO), ("none", SHADOW))
-_NOTES = "|".join(sorted(kind.code for kind in KINDS.values() if set(kind.severities) == {"info"}))
+NOTES = "|".join(sorted(kind.code for kind in KINDS.values() if set(kind.severities) == {"info"}))
+"""Causes that harm nobody by themselves, as a pattern."""
+MOST = 20
+"""How many lines of one graph can be told from each other."""
 
 
 def chosen(expression: str) -> str:
@@ -61,12 +65,21 @@ def named(expression: str, info: str = SHOWN) -> str:
 
 def each(metric: str, *by: str) -> str:
     """Return a gauge of each Connector that is looked at, with its name."""
-    return f"max by ({', '.join(('connector', *by))}) ({named(metric)})"
+    return f"max by ({', '.join((*_OWNER, *by))}) ({named(metric)})"
 
 
 def each_rate(metric: str, *by: str) -> str:
     """Return a counter of each Connector per second, with its name."""
-    return f"sum by ({', '.join(('connector', *by))}) ({named(f'rate({metric}[$__rate_interval])')})"
+    return f"sum by ({', '.join((*_OWNER, *by))}) ({named(f'rate({metric}[$__rate_interval])')})"
+
+
+def largest(expression: str, most: int = MOST) -> str:
+    """Return those that were largest on average over the time shown.
+
+    Chosen once: `topk` alone chooses at each step anew, so that all come in at some time, and none without gaps. The
+    choice looks at fewer moments than the graph ($__rate_interval is several intervals), and costs a fraction of it.
+    """
+    return f"({expression}) and topk({most}, avg_over_time(({expression})[$__range:$__rate_interval] @ end()))"
 
 
 def ranked(metric: str, *matchers: str) -> str:
@@ -79,10 +92,14 @@ def ranked(metric: str, *matchers: str) -> str:
 
 
 def verdict(info: str) -> str:
-    """Return the verdict on each Connector: its worst alert, else whether a fault is known, else that it is seen."""
+    """Return the verdict on each Connector: its worst alert, else whether a fault is known, else that it is seen.
+
+    A daemon that is starved decides nothing, so its silence is no *fine*.
+    """
     alerts = ranked("connector_health_alert_active")
     worst_of_target = (
-        f"max by (job, instance) ({alerts} or connector_health_diagnosis or {FINE} * connector_health_info)"
+        f"max by (job, instance) ({alerts} or connector_health_diagnosis or {FAULT} * (connector_health_starved == 1)"
+        f" or {FINE} * connector_health_info)"
     )
     return f"max by (connector, remote_network) ({named(worst_of_target, info)})"
 
@@ -90,7 +107,7 @@ def verdict(info: str) -> str:
 def link(domain: str) -> str:
     """Return how one link of the chain stands: blamed, a fault that harms nobody, or without a known fault."""
     cause = f'connector_health_diagnosis{{fault_domain="{domain}"'
-    blamed = chosen(f'{cause}, code!~"{_NOTES}"}}')
+    blamed = chosen(f'{cause}, code!~"{NOTES}"}}')
     noted = chosen(f"{cause}}}")
     return f"{BLAMED} * max({blamed}) or {FAULT} * max({noted}) or {FINE} * max({CHOSEN})"
 

@@ -42,6 +42,8 @@ Steps = Sequence[tuple[float | None, str]]
 NEUTRAL: Steps = ((None, BLUE),)
 NONE_IS_FINE: Steps = ((None, GREEN), (1, RED))
 NONE_IS_FINE_ELSE_LOOK: Steps = ((None, GREEN), (1, ORANGE))
+CLOCK_FOR_CERTAIN: Steps = ((None, GREEN), (0.2, ORANGE), (1, RED))
+"""Share of the tolerance that the clock is off by for certain. The daemon warns at 1 s of 5 s."""
 
 
 def words(meanings: Words) -> list[model.ValueMapping]:
@@ -51,6 +53,13 @@ def words(meanings: Words) -> list[model.ValueMapping]:
         for index, (value, (text, color)) in enumerate(meanings.items())
     }
     return [model.ValueMap(options=results)]
+
+
+def without_value(text: str) -> model.SpecialValueMap:
+    """Return the mapping of what is absent: its word in grey, where Grafana takes the lowest step's colour."""
+    result = model.ValueMappingResult(text=text, color=GREY, index=len(LEVELS))
+    options = model.DashboardSpecialValueMapOptions(match=model.SpecialValueMatch.NULL_AND_NAN, result=result)
+    return model.SpecialValueMap(options=options)
 
 
 def renamed(texts: Mapping[str, str]) -> list[model.ValueMapping]:
