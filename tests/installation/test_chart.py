@@ -102,6 +102,46 @@ def test_selectors_find_this_release_and_nothing_else(case: str) -> None:
         assert not any(wanted <= has.items() for has in testing), one["kind"]
 
 
+def test_labels_stay_text_and_ours() -> None:
+    """A Remote Network called `no` or `123` is text in every label; no label of the user's replaces ours."""
+    names = {"no", "123", "1e3", "office"}
+    users = {"app.kubernetes.io/name": "x", "app.kubernetes.io/component": "y", "team": "all"}
+    values = {
+        "remoteNetworks": [{"name": name} for name in sorted(names)], "networkPolicy": {"enabled": True},
+        "commonLabels": users, "podLabels": users | {"team": "own"}, "persistence": {"enabled": True},
+    }  # fmt: skip
+    found = of_kind(rendered(values), "Deployment")
+    for one in manifests(rendered(values)):
+        validate(one, KUBERNETES[-1])
+    for one in found:
+        labels = one["spec"]["template"]["metadata"]["labels"]
+        assert one["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        assert labels["team"] == "own"
+    assert {one["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"] for one in found} == names
+    assert only(rendered(values), "Service")["metadata"]["labels"]["app.kubernetes.io/name"] == "connector-health"
+
+
+def test_the_test_has_every_file_and_runs_where_the_daemon_may() -> None:
+    """`config check` misses a file that is not there: the pod of `helm test` has the daemon's, and its place."""
+    tolerated = [{"key": "dedicated", "operator": "Exists"}]
+    values = values_of("scheduling-values.yaml") | {"nodeSelector": {"zone": "a"}, "tolerations": tolerated}
+    tests, daemon = (dict(pods(rendered(values)))[name] for name in ("Pod/watcher-test", "Deployment/watcher"))
+    ours, theirs = ({mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]} for pod in (tests, daemon))
+    assert theirs - ours == {"/var/lib/connector-health", "/run/connector-health"}
+    assert {volume["name"] for volume in tests["volumes"]} == {"config", "ca"}
+    assert (tests["nodeSelector"], tests["tolerations"]) == (daemon["nodeSelector"], daemon["tolerations"])
+
+
+def test_the_class_of_a_volume_may_be_none() -> None:
+    """No class is the cluster's default; an empty one is a volume that somebody has made by hand."""
+    usual, by_hand = (
+        only(rendered({"persistence": {"enabled": True, **more}}), "PersistentVolumeClaim")["spec"]
+        for more in ({}, {"storageClass": ""})
+    )
+    assert "storageClassName" not in usual
+    assert by_hand["storageClassName"] == ""
+
+
 def test_secrets_stand_beside_the_configuration() -> None:
     """Keys of both Secrets become files in the directory from which config.yaml names them."""
     texts = rendered_case("secrets-values.yaml")

@@ -112,7 +112,10 @@ def test_a_monitor_finds_the_pods() -> None:
     assert [port["name"] for port in service["spec"]["ports"]] == ["health-metrics"]
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     beside = only(rendered_case("sidecar-twingate-chart-values.yaml"), "PodMonitor")
-    assert beside["spec"]["selector"]["matchLabels"] == {"app.kubernetes.io/name": "connector"}
+    assert beside["spec"]["selector"] == {"matchLabels": {"app.kubernetes.io/name": "connector"}}
+    beside = only(rendered_case("sidecar-operator-values.yaml"), "PodMonitor")
+    (named,) = beside["spec"]["selector"]["matchExpressions"]
+    assert (named["key"], named["operator"]) == ("connector.twingate.com/name", "Exists")
 
 
 @pytest.fixture

@@ -148,6 +148,18 @@ def test_an_empty_list_opens_nothing_for_it() -> None:
     ]
 
 
+def test_a_port_is_the_same_however_it_is_written(tmp_path: Path) -> None:
+    """Zeros in front of a port, or none behind the colon of a URL: let out is what the daemon asks."""
+    config = {
+        "connector": {"network": "acme"}, "dns": {"nameservers": ["10.0.0.1:0053"]},
+        "relays": {"endpoints": ["[2001:DB8::1]:0444"], "stun": ["10.0.0.2:03478"]},
+        "control_plane": {"urls": ["https://10.0.0.3:/", "HTTPS://[2001:DB8::3]:/"]},
+        "resources": [{"name": "DB", "address": "10.0.0.4", "tcp": ["0444", "00022-0023", "1000"]}],
+    }  # fmt: skip
+    ((read, egress),) = _policies(rendered({"config": config, "networkPolicy": {"enabled": True}}), tmp_path)
+    assert {way for way in _ways(read) if not any(_lets_out(rule, way) for rule in egress)} == set()
+
+
 def test_metrics_are_open_to_whom_they_are_given() -> None:
     """Ingress is the port of the metrics: from the peers named, and from the pod of `helm test`."""
     (rule,) = only(rendered_case("network-policy-values.yaml"), "NetworkPolicy")["spec"]["ingress"]

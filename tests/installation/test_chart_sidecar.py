@@ -111,6 +111,11 @@ def _harmless(deployment: Manifest) -> Manifest:
     assert connector == CONNECTOR
     assert "readinessProbe" not in ours, "it would make the Connector's pod unready"
     assert ours["livenessProbe"]
+    for one in (one for one in pod["volumes"] if one["name"].startswith("connector-health-")):
+        # Neither what is gone nor what has grown may keep the Connector from running.
+        sources, own = one.get("projected", {}).get("sources", ()), one.get("emptyDir", {})
+        assert all(kind["optional"] for source in sources for kind in source.values())
+        assert "sizeLimit" not in own or own["medium"] == "Memory"
     volumes = [one["name"] for one in pod["volumes"]]
     assert len(volumes) == len(set(volumes))
     assert {one["name"] for one in ours["volumeMounts"]} <= set(volumes) - {"twingate-socket"}
@@ -132,6 +137,12 @@ def test_the_operators_pod_takes_the_sidecar() -> None:
     ours = _harmless(deployment)
     assert deployment["spec"]["template"]["spec"]["shareProcessNamespace"] is True
     assert _name_in_labels(ours, deployment["spec"]["template"]["metadata"]["labels"]) == "office-1"
+
+
+def test_a_registry_with_a_password_is_printed_too() -> None:
+    """Secrets for pulling the image are part of what the operator's pod needs."""
+    (spec,) = _snippets(rendered({"mode": "sidecar", "imagePullSecrets": [{"name": "registry"}]}))
+    assert _by_the_operator(spec)["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "registry"}]
 
 
 def test_each_remote_network_has_a_snippet_of_its_own() -> None:
@@ -201,6 +212,7 @@ def test_the_commands_are_ours() -> None:
     for probe in ("livenessProbe", "readinessProbe"):
         command = container[probe]["exec"]["command"]
         assert command[:2] == ["healthctl", "status"]
+        assert container[probe]["periodSeconds"] >= 30, "each look starts a Python"
         assert status.make_context("status", command[2:]).params["alive"] is True
 
 

@@ -18,6 +18,10 @@ SCHEMA = [
     ({"remoteNetworks": [{"name": "Main Office"}]}, ["/remoteNetworks/0/name"]),
     ({"networkPolicy": {"named": [{"cidr": "everywhere"}]}}, ["/networkPolicy/named/0/cidr"]),
     ({"serviceMonitor": {"interval": "often"}}, ["/serviceMonitor/interval"]),
+    ({"serviceMonitor": {"endpoint": {"scrapeTimeout": "5s"}}}, ["/serviceMonitor/endpoint"]),
+    ({"fullnameOverride": "Main Office"}, ["/fullnameOverride"]),
+    ({"probes": None}, ["missing property 'probes'"]),
+    ({"networkPolicy": {"dns": None}}, ["/networkPolicy", "missing property 'dns'"]),
     ({"config": {"conector": {}}}, ["/config", "conector"]),
     ({"config": {"connector": {"network": "https://acme.twingate.com"}}}, ["/config/connector/network"]),
     ({"config": {"resources": [{"name": "DB", "adress": "db.corp"}]}}, ["/config/resources/0", "adress"]),
@@ -44,6 +48,8 @@ RULES = [
     ({"config": {"web": {"listen": ["127.0.0.1:19440"]}}}, "open only on loopback"),
     ({"config": {"resource_sources": [{"type": "file"}]}}, "not in this version"),
     ({"config": {"web": {"config_file": "web.yaml"}}}, "existingSecret"),
+    ({"config": {"web": {"config_file": "web.yaml"}}, "existingSecret": "web"}, "set probes.via to socket"),
+    ({"mode": "daemonset", "config": {"connector": {"name": "a"}}}, "each is called as its node is"),
 ]
 
 
@@ -53,6 +59,13 @@ def test_the_schema_refuses_it_and_says_where(values: dict[str, Any], said: list
     with pytest.raises(helm().HelmError) as refused:
         rendered(values)
     assert all(word in str(refused.value) for word in said), str(refused.value)
+
+
+def test_a_heading_with_nothing_below_it_is_nothing() -> None:
+    """`config:` with everything below it commented out is as if it were not there."""
+    assert rendered({"config": None, "prometheusRule": {"enabled": True}}) == rendered(
+        {"prometheusRule": {"enabled": True}}
+    )
 
 
 @pytest.mark.parametrize(("values", "said"), RULES, ids=[said for _, said in RULES])

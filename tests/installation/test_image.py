@@ -54,6 +54,12 @@ def test_what_is_in_it(image_docker: Docker, image: str) -> None:
     assert found.splitlines() == [f"healthctl {__version__}", "65532", "65532"]
 
 
+def test_any_user_may_write_where_it_must(image_docker: Docker) -> None:
+    """A platform that chooses the user by itself, in the group of root, needs no volume of its own for a start."""
+    script = "for place in /var/lib/connector-health /run/connector-health; do touch $place/x; done; ! touch /etc/x"
+    image_docker.inside_image(script, "--user", "1000620000:0")
+
+
 def test_it_needs_all_that_it_has(image_docker: Docker) -> None:
     """Its packages are ours and those that run.txt pins but for what only building took; its SBOM lists just these."""
     script = 'import importlib.metadata as m\nfor d in m.distributions(): print(d.metadata["Name"] + "==" + d.version)'

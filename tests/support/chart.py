@@ -88,7 +88,7 @@ def pods(texts: Mapping[str, str]) -> Iterator[tuple[str, Manifest]]:
 def validate(manifest: Manifest, version: str) -> None:
     """Fail unless this version of Kubernetes knows the object and each key of it; custom resources are left out."""
     require_module("kubernetes_validate", "installation")
-    import kubernetes_validate  # type: ignore[import-untyped]  # noqa: PLC0415 - only `make installation` has it
+    import kubernetes_validate  # noqa: PLC0415 - only `make installation` has it
 
     if manifest["apiVersion"] == _OF_OPERATORS:
         return

@@ -16,8 +16,8 @@ The daemons of this release, as a JSON list of {name, fullname, config}: one for
 {{- end -}}
 {{- $place := dict "listen" (list (printf "0.0.0.0:%d" (int $.Values.port))) "socket" "/run/connector-health/api.sock" -}}
 {{- $asked := dict "connector" $connector "web" $place "state" (dict "path" "/var/lib/connector-health/state.db") -}}
-{{- $config := mergeOverwrite $asked (deepCopy $.Values.config) (deepCopy (.config | default dict)) -}}
-{{- include "connector-health.checkConfig" (dict "config" $config "port" (int $.Values.port) "secrets" (or $.Values.existingSecret $.Values.secretData $.Values.extraVolumes)) -}}
+{{- $config := mergeOverwrite $asked (deepCopy ($.Values.config | default dict)) (deepCopy (.config | default dict)) -}}
+{{- include "connector-health.checkConfig" (dict "config" $config "port" (int $.Values.port) "via" $.Values.probes.via "secrets" (or $.Values.existingSecret $.Values.secretData $.Values.extraVolumes)) -}}
 {{- $daemons = append $daemons (dict "name" (default "daemon" .name) "fullname" $own "config" $config) -}}
 {{- end -}}
 {{- toJson $daemons -}}
@@ -65,6 +65,9 @@ probing:
 {{- if and $v.remoteNetworks (eq $v.mode "daemonset") -}}
 {{- fail "remoteNetworks: the daemons of one node would listen on the same port; install the chart once for each, with its own port" -}}
 {{- end -}}
+{{- if and (eq $v.mode "daemonset") (dig "connector" "name" "" ($v.config | default dict)) -}}
+{{- fail "config.connector.name: each node's daemon would speak of the same Connector; leave it out, and each is called as its node is" -}}
+{{- end -}}
 {{- if hasKey $v.secretData "config.yaml" -}}
 {{- fail "secretData.config.yaml: the chart writes this file itself, from config; give the Secret's key another name" -}}
 {{- end -}}
@@ -93,6 +96,9 @@ probing:
 {{- end -}}
 {{- if and .config.web.config_file (not .secrets) -}}
 {{- fail "config.web.config_file: the file has to come with a Secret; set existingSecret or secretData, or extraVolumes" -}}
+{{- end -}}
+{{- if and .config.web.config_file (eq .via "http") -}}
+{{- fail "config.web.config_file: with TLS or a password in it the kubelet's plain question fails, and it would start the container anew for ever; set probes.via to socket, or to https for TLS without passwords and client certificates" -}}
 {{- end -}}
 {{- if .config.resource_sources -}}
 {{- fail "config.resource_sources: not in this version; list the Resources under config.resources" -}}

@@ -29,15 +29,15 @@ ports:
 livenessProbe:
   {{- include "connector-health.probe" (dict "values" $v "path" "/-/healthy") | nindent 2 }}
   initialDelaySeconds: 10
-  periodSeconds: 10
-  timeoutSeconds: 5
-  failureThreshold: 6
+  periodSeconds: {{ ternary 30 10 (eq $v.probes.via "socket") }}
+  timeoutSeconds: {{ ternary 10 5 (eq $v.probes.via "socket") }}
+  failureThreshold: {{ ternary 3 6 (eq $v.probes.via "socket") }}
 {{- if not .sidecar }}
 # Once each check has reported; it never goes back.
 readinessProbe:
   {{- include "connector-health.probe" (dict "values" $v "path" "/-/ready") | nindent 2 }}
-  periodSeconds: 5
-  timeoutSeconds: 5
+  periodSeconds: {{ ternary 30 5 (eq $v.probes.via "socket") }}
+  timeoutSeconds: {{ ternary 10 5 (eq $v.probes.via "socket") }}
 {{- end }}
 resources:
   {{- toYaml $v.resources | nindent 2 }}
@@ -88,16 +88,21 @@ httpGet: {path: {{ .path }}, port: health-metrics, scheme: {{ upper .values.prob
     {{- /* A pod that is not ours need not have our fsGroup: there the file is read as "others". */}}
     defaultMode: {{ ternary 292 288 .sidecar }}  # {{ ternary "0444" "0440" .sidecar }}
     sources:
-      - configMap: {name: {{ .fullname }}}
+      {{- /* A volume that can't be mounted keeps the whole pod from starting, the Connector with it. */}}
+      {{- $optional := ternary ", optional: true" "" .sidecar }}
+      - configMap: {name: {{ .fullname }}{{ $optional }}}
       {{- if $v.secretData }}
-      - secret: {name: {{ include "connector-health.fullname" .scope }}}
+      - secret: {name: {{ include "connector-health.fullname" .scope }}{{ $optional }}}
       {{- end }}
       {{- if $v.existingSecret }}
-      - secret: {name: {{ $v.existingSecret | quote }}}
+      - secret: {name: {{ $v.existingSecret | quote }}{{ $optional }}}
       {{- end }}
 - name: {{ include "connector-health.volume" (list . "state") }}
   {{- if and $v.persistence.enabled (not .sidecar) }}
   persistentVolumeClaim: {claimName: {{ .fullname }}}
+  {{- else if .sidecar }}
+  # Without a limit: who exceeds one is evicted, here the Connector too. The daemon bounds what it keeps.
+  emptyDir: {}
   {{- else }}
   emptyDir: {sizeLimit: {{ $v.persistence.size }}}
   {{- end }}

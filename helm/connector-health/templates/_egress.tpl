@@ -91,7 +91,7 @@ nobody knows here; `literal` has for each address, as a network, its ports.
 {{- define "connector-health.egress.url" -}}
 {{- $url := urlParse (index . 1) -}}
 {{- $usual := ternary 443 80 (eq (lower $url.scheme) "https") -}}
-{{- include "connector-health.egress.endpoint" (list (index . 0) "TCP" $url.host $usual) -}}
+{{- include "connector-health.egress.endpoint" (list (index . 0) "TCP" (trimSuffix ":" $url.host) $usual) -}}
 {{- end -}}
 
 {{/* Takes [books, protocol, endpoint, usual port]; an endpoint is host, host:port, address or [v6]:port. */}}
@@ -114,7 +114,8 @@ nobody knows here; `literal` has for each address, as a network, its ports.
 {{/* Writes one port of one host into the books. Takes [books, protocol, host, "port" or "first-last"]. */}}
 {{- define "connector-health.egress.port" -}}
 {{- $books := index . 0 -}}
-{{- $port := printf "%s %s" (index . 1) (index . 3) -}}
+{{- /* Without zeros in front: 0444 would be an octal number. */ -}}
+{{- $port := printf "%s %s" (index . 1) (regexReplaceAll "\\b0+([0-9])" (index . 3) "${1}") -}}
 {{- $host := toString (index . 2) | trimPrefix "[" | trimSuffix "]" | lower -}}
 {{- if contains ":" $host -}}
 {{- $host = printf "%s/128" $host -}}

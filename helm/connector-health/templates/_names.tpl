@@ -15,20 +15,18 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Ours win over commonLabels: selectors look for them. */}}
 {{- define "connector-health.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "connector-health.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $chart := printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" -}}
+{{- $own := dict "helm.sh/chart" $chart "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- merge $own (include "connector-health.selector" . | fromYaml) (.Values.commonLabels | default dict) | toYaml -}}
 {{- end -}}
 
-{{/* What tells this release's pods from all others; never changes. */}}
+{{/* What tells this release's pods from all others; never changes. In quotes: a name may look like a number or like `no`. */}}
 {{- define "connector-health.selector" -}}
-app.kubernetes.io/name: {{ include "connector-health.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "connector-health.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "connector-health.serviceAccountName" -}}

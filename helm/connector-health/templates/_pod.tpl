@@ -14,14 +14,9 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
   labels:
-    {{- with $v.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-    {{- with $v.commonLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-    {{- include "connector-health.selector" .scope | nindent 4 }}
-    app.kubernetes.io/component: {{ .daemon.name }}
+    {{- $own := include "connector-health.selector" .scope | fromYaml }}
+    {{- omit (merge $own ($v.podLabels | default dict) ($v.commonLabels | default dict)) "app.kubernetes.io/component" | toYaml | nindent 4 }}
+    app.kubernetes.io/component: {{ .daemon.name | quote }}
 spec:
   serviceAccountName: {{ include "connector-health.serviceAccountName" .scope | quote }}
   automountServiceAccountToken: false
