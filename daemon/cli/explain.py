@@ -34,6 +34,8 @@ def explain(
         from daemon.cli import firewall  # noqa: PLC0415 - brings the configuration and every check
 
         return firewall.run(config_path, output, resolve=resolve)
+    if FIREWALL in map(str.lower, words):
+        raise click.UsageError(f"`healthctl explain {FIREWALL}` stands alone: ask for the other words apart", ctx)
     for parameter, option in _ITS_OPTIONS.items():
         if ctx.get_parameter_source(parameter) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"{option} belongs to `healthctl explain {FIREWALL}`", ctx)

@@ -15,13 +15,13 @@ import click
 
 from daemon.cli.group import PROGRAM, cli
 from daemon.cli.options import CONFIG_VARIABLE, DEFAULT_CONFIG
+from daemon.cli.places import USUAL_SOCKET
+from daemon.config.schema import State
 from daemon.netns_target import options_parser
 from daemon.version import __version__
 
 HELPER = "connector-health-netns"
-_SOCKET = "/run/connector-health/api.sock"
 _LINE = 78  # mandoc(1) asks for lines of at most 80 bytes
-_STATE = "/var/lib/connector-health/state.db"
 
 
 def page(title: str, section: int, sections: Mapping[str, Iterator[str]]) -> str:
@@ -179,8 +179,8 @@ def _environment() -> Iterator[str]:
 def _files() -> Iterator[str]:
     yield from entry(bold(DEFAULT_CONFIG), "The configuration; healthctl config schema prints all it may say.")
     yield from entry(bold("/etc/connector-health/NAME.yaml"), "That of the unit connector-health@NAME.service.")
-    yield from entry(bold(_STATE), "What survives a restart.")
-    yield from entry(bold(_SOCKET), "Where the daemon answers; members of the group connector-health may ask.")
+    yield from entry(bold(State().path), "What survives a restart.")
+    yield from entry(bold(USUAL_SOCKET), "Where the daemon answers; members of the group connector-health may ask.")
 
 
 def _examples() -> Iterator[str]:

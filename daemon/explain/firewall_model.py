@@ -23,7 +23,7 @@ class Way:
 
     - `ports`: none means all of them.
     - `optional`: without it something is slower or not known, and nothing fails.
-    - `rows`: the rows of `healthctl check` that fail when it is closed.
+    - `rows`: the rows of `healthctl check` that are asked by this way.
     - `addresses`: what the name was found to stand for; None: nobody asked.
     """
 
@@ -112,6 +112,7 @@ def _joined(group: Sequence[Way]) -> Way:
     )
 
 
-def without_zone(address: str) -> str:
-    """Return a literal address without the interface that a link-local one may name."""
-    return str(ipaddress.ip_address(address.partition("%")[0]))
+def on_the_wire(address: str) -> str:
+    """Return a literal address as packets have it: without an interface, and IPv4 that is written as IPv6 as IPv4."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    return str(getattr(found, "ipv4_mapped", None) or found)

@@ -7,7 +7,7 @@ addresses that were found, or to be filled by hand: the kernel knows no names.
 import re
 from collections.abc import Iterator, Sequence
 
-from daemon.explain.firewall_model import Kind, Way, without_zone
+from daemon.explain.firewall_model import Kind, Way, on_the_wire
 
 TABLE = "inet connector_health"
 CHAINS = {"connector": "connector_out", "daemon": "daemon_out"}
@@ -39,27 +39,29 @@ class _Sets:
     """The sets of names, each made once however many ways lead there."""
 
     def __init__(self) -> None:
-        self._names: dict[str, str] = {}
-        self._addresses: dict[tuple[str, str], tuple[str, ...] | None] = {}
+        self._names: dict[tuple[Kind, str], str] = {}  # a Resource may be called like what is unlisted: `heartbeat`
+        self._addresses: dict[tuple[Kind, str, str], tuple[str, ...] | None] = {}
 
     def of(self, way: Way) -> list[tuple[str, str]]:
         """Return (family, set) for a way: both families where nobody knows the addresses, else those that occur."""
-        base = self._names.get(way.to)
+        base = self._names.get((way.kind, way.to))
         if base is None:
-            base = self._names[way.to] = self._free(_NOT_IN_NAMES.sub("_", way.to.lower()).strip("_") or "any")
+            base = self._names[way.kind, way.to] = self._free(
+                _NOT_IN_NAMES.sub("_", way.to.lower()).strip("_") or "any"
+            )
         found = {
             family: None if way.addresses is None else tuple(a for a in way.addresses if (":" in a) is (family == "6"))
             for family in _FAMILIES
         }
         kept = [family for family, addresses in found.items() if addresses is None or addresses or not way.addresses]
         for family in kept:
-            self._addresses[way.to, family] = found[family]
+            self._addresses[way.kind, way.to, family] = found[family]
         return [(family, f"{base}_{family}") for family in kept]
 
     def lines(self) -> Iterator[str]:
         """Yield the commands that make and fill them."""
-        for (to, family), addresses in self._addresses.items():
-            name = f"{self._names[to]}_{family}"
+        for (of, to, family), addresses in self._addresses.items():
+            name = f"{self._names[of, to]}_{family}"
             _, kind, example = _FAMILIES[family]
             yield f"add set {TABLE} {name} {{ type {kind}; flags interval; }}"
             yield f"flush set {TABLE} {name}"
@@ -84,7 +86,7 @@ def _rules(way: Way, sets: _Sets) -> Iterator[str]:
         for family, name in sets.of(way):
             yield f"{begin} {_FAMILIES[family][0]} daddr @{name} {what}"
     else:
-        to = way.to if way.kind == "network" else without_zone(way.to)
+        to = way.to if way.kind == "network" else on_the_wire(way.to)
         yield f"{begin} {'ip6' if ':' in to else 'ip'} daddr {to} {what}"
 
 

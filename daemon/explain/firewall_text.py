@@ -21,7 +21,10 @@ def render(file: str, ways: Sequence[Way], ways_in: Sequence[str], notes: Sequen
         if own:
             parts.append(f"{title}\n" + "\n".join(_lines(own)))
     if ways_in:
-        text = f"TCP to {', '.join(ways_in)}, from Prometheus only: /metrics and health are served there."
+        text = (
+            f"TCP to {', '.join(ways_in)}, from Prometheus only: /metrics and health are served there, and the rest to "
+            "who has a password or a certificate that `web.config_file` asks for."
+        )
         parts.append("Ways in\n" + folded(text, "  ", "  "))
     parts.append("To know\n" + items(notes))
     return "\n\n".join(parts) + "\n"

@@ -20,7 +20,10 @@ DOCS = ROOT / "docs"
 FOLDER = DOCS / "runbooks"
 RUNBOOKS = {file.stem: file.read_text() for file in sorted(FOLDER.glob("*.md")) if file.stem != "README"}
 INDEX = (FOLDER / "README.md").read_text()
-PAGES = [*sorted(DOCS.rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
+PAGES = [
+    *(page for top in ("docs", "deploy", "helm") for page in sorted((ROOT / top).rglob("*.md"))),
+    *sorted(ROOT.glob("*.md")),
+]
 RULES = sorted((ROOT / "deploy" / "prometheus").glob("*.rules.yml"))
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Fix", "When it is not that", "How it ends"]
 PLATFORMS = ("Docker", "systemd", "Kubernetes", "AWS", "Azure", "Google Cloud")

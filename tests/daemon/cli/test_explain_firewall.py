@@ -144,6 +144,13 @@ def test_the_interface_of_a_link_local_nameserver_is_left_out() -> None:
     _checked(rules)
 
 
+def test_an_ipv4_address_in_ipv6_clothes_is_let_out_as_ipv4() -> None:
+    """To `::ffff:10.0.0.9` the kernel sends IPv4: a rule for IPv6 would never match."""
+    rules = firewall_nft.render("f", _ways("resources: [{name: A, address: '::ffff:10.0.0.9', tcp: [80]}]\n"))
+    assert "daemon_out ip daddr 10.0.0.9 tcp dport 80 " in rules
+    _checked(rules)
+
+
 def test_a_hostile_name_of_a_resource_stays_a_comment() -> None:
     """A Resource's name comes from people: no quote, brace or line break of it reaches nft or the terminal."""
     config = parse_config(OFFICE.encode(), "test.yaml").config
@@ -163,6 +170,19 @@ def test_names_that_look_alike_have_sets_of_their_own() -> None:
     )
     assert "@to_a_b_test_4 tcp dport 1 " in rules
     assert "@to_a_b_test_n1_4 tcp dport 2 " in rules
+    _checked(rules)
+
+
+def test_a_resource_called_like_something_unlisted_keeps_its_addresses(tmp_path: Path) -> None:
+    """A Resource at the name `heartbeat` and the heartbeat itself are two sets: neither opens the way to the other."""
+    secret = tmp_path / "heartbeat"
+    secret.write_text("https://ping.example.com/x")
+    ways = _ways(
+        f"alerting: {{heartbeat_url_file: {secret}}}\nresources: [{{name: A, address: heartbeat, tcp: [80]}}]\n"
+    )
+    rules = firewall_nft.render("f", [replace(w, addresses=("10.0.0.1",)) if w.kind == "name" else w for w in ways])
+    assert "add element inet connector_health to_heartbeat_4 { 10.0.0.1 }" in rules
+    assert "@to_heartbeat_n1_4 tcp dport 443 " in rules
     _checked(rules)
 
 
@@ -191,3 +211,5 @@ def test_the_command(tmp_path: Path) -> None:
     assert healthctl("explain", "firewall", "--config", str(file)).returncode == 3
     refused = healthctl("explain", "refused", "--resolve")
     assert (refused.returncode, "belongs to" in refused.stderr) == (3, True)
+    together = healthctl("explain", "firewall", "refused")
+    assert (together.returncode, "stands alone" in together.stderr) == (3, True)
