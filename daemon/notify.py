@@ -18,12 +18,17 @@ BEATS_PER_TIMEOUT = 3  # systemd advises two; the third forgives one late wake-u
 
 
 class Notifier:
-    """Speaks to systemd by sd_notify(3), when it asked for that by NOTIFY_SOCKET; `notify` takes what is said."""
+    """Speaks to systemd by sd_notify(3), when it asked for that by NOTIFY_SOCKET.
+
+    `notify` takes what is said, and returns False when systemd is too busy to hear it: it is said again then. Without
+    READY=1 systemd would end a daemon that is well.
+    """
 
     def __init__(self, notify: Callable[[str], object] | None = None) -> None:
         self._notify = notify or _find_notify()
         self._status = ""
         self._up = False
+        self._unheard: dict[str, str] = {}
 
     def ready(self) -> None:
         """Say that the service is up."""
@@ -61,6 +66,7 @@ class Notifier:
             words = [f"{counts[status]} {status}" for status in Status if counts.get(status)]
             trouble = "" if reload_ok() else "; the configuration could not be loaded again: see the log"
             self.status((", ".join(words) or "starting") + trouble)
+            self._say_again()
             await asyncio.sleep(STATUS_LINE_S)
 
     async def keep_alive(self) -> None:
@@ -74,23 +80,34 @@ class Notifier:
             await asyncio.sleep(pause_s)
 
     def _say(self, text: str) -> None:
-        if self._notify is not None:
-            self._notify(text)
+        name = text.partition("=")[0]
+        about = name if name in ("STATUS", "WATCHDOG") else "state"  # of each only the last word counts
+        self._unheard.pop(about, None)
+        self._unheard[about] = text
+        self._say_again()
+
+    def _say_again(self) -> None:
+        """Say what was not heard yet, in the order in which it came up."""
+        if self._unheard and (self._notify is None or self._notify("\n".join(self._unheard.values())) is not False):
+            self._unheard.clear()
 
 
-def _find_notify() -> Callable[[str], object] | None:
-    """Return what says a word to systemd; None where nobody listens. It never waits: systemd reads when it can."""
+def _find_notify() -> Callable[[str], bool] | None:
+    """Return what says words to systemd; None where nobody listens. It never waits: False is that systemd is busy."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return None
     place = "\0" + address[1:] if address[0] == "@" else address
 
-    def notify(text: str) -> None:
+    def notify(text: str) -> bool:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
                 sock.setblocking(False)  # noqa: FBT003 - the method's only argument
                 sock.sendto(text.encode(), place)
+        except BlockingIOError:
+            return False
         except OSError as error:
             log.warning("systemd could not be told %s: %s", text.partition("=")[0], error.strerror or error)
+        return True
 
     return notify

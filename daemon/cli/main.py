@@ -10,7 +10,7 @@ import signal
 import sys
 from types import FrameType, TracebackType
 
-from daemon.cli.exits import EXIT_UNKNOWN
+from daemon.cli.exits import EXIT_BROKEN, EXIT_UNKNOWN
 
 
 def main() -> int:
@@ -44,10 +44,24 @@ def _version() -> int:
 
 def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """End with 3 after the traceback of a fault of ours: Python's own 1 would be read as a warning about the target."""
+    _end(kind, error, trace, EXIT_UNKNOWN)
+
+
+def accept_restarts() -> None:
+    """Have a fault of ours end this process so that its supervisor starts it anew, from here on."""
+    sys.excepthook = _broken
+
+
+def _broken(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """End as a daemon that broke down: with 3, a mistake in the configuration, systemd would leave it at that."""
+    _end(kind, error, trace, EXIT_BROKEN)
+
+
+def _end(kind: type[BaseException], error: BaseException, trace: TracebackType | None, code: int) -> None:
     sys.__excepthook__(kind, error, trace)
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
-    os._exit(EXIT_UNKNOWN)
+    os._exit(code)
 
 
 def _open_streams() -> None:

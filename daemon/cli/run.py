@@ -5,7 +5,7 @@ import os
 import click
 
 from checks.net.endpoint import Endpoint, parse_endpoint
-from daemon.cli.main import accept_interrupts
+from daemon.cli.main import accept_interrupts, accept_restarts
 from daemon.cli.nearest import safe
 from daemon.cli.options import DEFAULT_CONFIG, config_option
 
@@ -47,6 +47,7 @@ def run(
     from daemon.serve import run as run_daemon  # noqa: PLC0415
 
     accept_interrupts()
+    accept_restarts()
     configure("json" if log_format == "json" else "logfmt", log_level)
     return run_daemon(
         Options(

@@ -4,7 +4,7 @@
 #   deploy/debian/build.sh [DIRECTORY]        the package is written there; without it, to dist/
 #
 # The package holds a Python environment that was made with this release's own python3, under its final path. For
-# another release, run this there (a container will do). No root is needed where users may make namespaces.
+# another release, run this there (a container will do, as its root). No root is needed where users may make namespaces.
 #
 # The same source on the same release gives the same bytes (SOURCE_DATE_EPOCH; by default the last commit's time).
 # CONNECTOR_HEALTH_VERSION   another version than that of daemon/version.py, for a build that is tried out
@@ -60,5 +60,16 @@ chmod -R u=rwX,go=rX "$work/source"
 # An environment knows its own path, so it is made under the path at which it will be used: in a mount namespace of its
 # own /opt is the package's, and this host's stays as it is.
 if [ "$(id -u)" = 0 ]; then own="--mount"; else own="--user --map-root-user --mount"; fi
-unshare $own sh -eu -c 'mount --bind "$1/root/opt" /opt && exec sh "$1/source/deploy/debian/environment.sh" "$1"' sh "$work"
+if unshare $own mount --bind "$work/root/opt" /opt 2> /dev/null; then
+  unshare $own sh -eu -c 'mount --bind "$1/root/opt" /opt && exec sh "$1/source/deploy/debian/environment.sh" "$1"' sh "$work"
+elif [ "$(id -u)" = 0 ] && [ ! -e /opt/connector-health ]; then
+  # In a container without further rights nobody may make namespaces, and there /opt is nobody else's: it is lent.
+  trap 'rm -rf "$work" /opt/connector-health' EXIT
+  sh "$work/source/deploy/debian/environment.sh" "$work"
+  rmdir "$work/root/opt/connector-health"
+  mv /opt/connector-health "$work/root/opt/"
+else
+  echo "$0: no namespace of its own can be made here: build as root, where there is no /opt/connector-health yet" >&2
+  exit 1
+fi
 sh "$work/source/deploy/debian/assemble.sh" "$work" "$output"

@@ -153,3 +153,40 @@ def test_a_systemd_that_does_not_hear_stops_nothing(
     assert [record.getMessage() for record in caplog.records] == [
         "systemd could not be told READY: No such file or directory"
     ]
+
+
+async def test_a_busy_systemd_hears_the_last_words_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While systemd's socket is full nothing waits; then it hears that we are ready and how things are, once."""
+    monkeypatch.setattr("daemon.notify.STATUS_LINE_S", 0.01)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others,
+        caplog.at_level(logging.WARNING),
+    ):
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(5)
+        others.setblocking(False)
+        waiting = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                others.sendto(b"X=1", str(tmp_path / "notify"))
+                waiting += 1
+        notifier = Notifier()
+        notifier.status("starting")
+        notifier.ready()
+        with notifier.reloading():
+            pass
+        assert [systemd.recv(100) for _ in range(waiting)] == [b"X=1"] * waiting
+        systemd.settimeout(0)
+        loop = asyncio.get_running_loop()
+        telling = loop.create_task(notifier.keep_told(lambda: {Status.OK: 3}))
+        assert await asyncio.wait_for(loop.sock_recv(systemd, 100), 5) == b"READY=1\nSTATUS=3 ok"
+        telling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await telling
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
+    assert not caplog.records

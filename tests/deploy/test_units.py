@@ -97,6 +97,18 @@ def test_the_daemon_holds_nothing() -> None:
         assert values(text, "SupplementaryGroups") == ["systemd-journal"]
 
 
+def test_root_gives_nothing_away_by_name_in_a_directory_of_the_daemon() -> None:
+    """systemd changes the owner of a socket by its name, and follows links: the directory's group does it instead."""
+    for name in ("connector-health-netns.socket", "connector-health-netns@.socket"):
+        text = (UNITS / name).read_text()
+        assert values(text, "SocketUser") == values(text, "SocketGroup") == [], name
+        assert values(text, "SocketMode") == ["0660"]
+    for name in ("connector-health.service", "connector-health@.service"):
+        assert values((UNITS / name).read_text(), "RuntimeDirectoryMode") == ["2755"]
+    (line,) = (line for line in (UNITS / "connector-health.tmpfiles").read_text().splitlines() if line[0] != "#")
+    assert line.split()[:5] == ["d", "/run/connector-health", "2755", "connector-health", "connector-health"]
+
+
 def test_what_would_break_it_is_not_set() -> None:
     """No filter of addresses on the helper, whose sockets it would follow; no ProtectClock=, which hides the clock."""
     for name in OURS:

@@ -35,8 +35,9 @@ def package(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def newer(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, a higher version."""
-    return build(source, tmp_path_factory.mktemp("newer"), SOURCE_DATE_EPOCH=EPOCH, CONNECTOR_HEALTH_VERSION=NEWER)
+    """The same, a higher version, made in a container without further rights."""
+    settings = {"SOURCE_DATE_EPOCH": EPOCH, "CONNECTOR_HEALTH_VERSION": NEWER}
+    return build(source, tmp_path_factory.mktemp("newer"), namespaces=False, **settings)
 
 
 @pytest.fixture
@@ -119,7 +120,10 @@ def test_what_a_person_at_the_prompt_expects_is_there(lab: DebLab, package: Path
 
 
 def test_upgrade_and_downgrade_keep_what_ran_and_what_it_knows(lab: DebLab, package: Path, newer: Path) -> None:
-    """To a higher version and back: configuration and history stay, and what ran runs again, enabled or not."""
+    """To a higher version and back: configuration and history stay, and what ran runs again, enabled or not.
+
+    So does what an upgrade had stopped that failed half-way.
+    """
     lab.install(package)
     ports = free_port(), free_port()
     lab.write(CONFIG, configuration(ports[0]))
@@ -127,6 +131,8 @@ def test_upgrade_and_downgrade_keep_what_ran_and_what_it_knows(lab: DebLab, pack
     lab.run(["systemctl", "start", DAEMON, INSTANCE])  # the instance by hand only: it is not enabled
     lab.until_ok("healthctl", "status")
     first = _since(ports[0])
+    lab.run(["systemctl", "stop", INSTANCE])
+    lab.write("/run/connector-health.upgrade", f"{INSTANCE}\n")
     for file, options, version in ((newer, (), NEWER), (package, ("--allow-downgrades",), _version(package))):
         before = lab.lab.show(DAEMON, "MainPID")
         lab.install(file, *options)

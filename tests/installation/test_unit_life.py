@@ -29,7 +29,7 @@ GOOD = quiet("{name: edge, runtime: none}", f"resources: [{{name: R, address: {A
 BAD = GOOD.replace("relays:", "relais:")
 MISTAKE = "config.yaml:3:1: relais: unknown key, did you mean relays?"
 ROW = f"tcp:{ADDRESS}:9"
-# The unit's own times are for real hosts; the order of events is the same. The signal is what makes the loop hang.
+# The unit's own times are for real hosts; the order of events is the same. Signals make the loop hang, or break it.
 IMPATIENT = "[Service]\nWatchdogSec=2s\nRestartSec=200ms\n"
 HANGS = """\
 import signal
@@ -38,7 +38,11 @@ def turn_for_ever(*_):
     while True:
         pass
 
+def break_down(*_):
+    raise RuntimeError("a fault of ours")
+
 signal.signal(signal.SIGUSR1, turn_for_ever)
+signal.signal(signal.SIGUSR2, break_down)
 """
 
 
@@ -149,19 +153,21 @@ def test_watchdog(lab: SystemdLab, watcher: Watcher, number: str, where: str) ->
     assert where in text
 
 
-def test_killed_it_comes_back(lab: SystemdLab, watcher: Watcher) -> None:
-    """Killed from outside it is started again."""
+@pytest.mark.parametrize("number", ["KILL", "USR2"], ids=["killed", "fault"])
+def test_broken_down_it_comes_back(lab: SystemdLab, watcher: Watcher, number: str) -> None:
+    """Killed from outside, or ended by an exception that nobody expected, it is started again."""
+    write(lab, "/opt/connector-health/site/sitecustomize.py", HANGS)
     with drop_in(lab, DAEMON, IMPATIENT):
         lab.run(f"systemctl restart {DAEMON}")
         watcher.until_row(ROW, status="ok")
         before = watcher.pid
-        lab.run(f"kill -KILL {before}")
+        lab.run(f"kill -{number} {before}")
         watcher.until(lambda: watcher.pid not in ("0", before), "came back")
         watcher.until_row(ROW, status="ok")
 
 
 def test_a_crash_of_the_helper_harms_nothing(lab: SystemdLab) -> None:
-    """The helper is killed: it is back a second later, its socket was never gone, no row has failed, probes go on."""
+    """The helper is killed: it is back a second later, with its socket; no row has failed, probes go on."""
     lab.unit(CONNECTOR, "ExecStart=/bin/sleep 3600")
     lab.run(f"systemctl start {CONNECTOR} {HELPER}")
     door = lab.root / "run/connector-health/netns.sock"
@@ -173,8 +179,8 @@ def test_a_crash_of_the_helper_harms_nothing(lab: SystemdLab) -> None:
         assert first["facts"]["method"] == "half_open"
         before = helper.pid
         lab.run(f"kill -SEGV {before}")
-        assert door.is_socket()
         watcher.until(lambda: helper.pid not in ("0", before), "was started again")
+        assert lab.run(f"stat -c %U:%G:%a /run/{'/'.join(door.parts[-2:])}") == "root:connector-health:660\n"
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))  # noqa: TID251 - another process's
         now = watcher.until(lambda: (row := watcher.rows()[ROW])["started_at"] > since and row, "asked again")
         assert (now["status"], now["since"], now["facts"]["method"]) == ("ok", first["since"], "half_open")

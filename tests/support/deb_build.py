@@ -42,15 +42,20 @@ def source_copy(folder: Path) -> Path:
     return Path(shutil.copytree(REPOSITORY, folder, ignore=left_out))
 
 
-def build(source: Path, output: Path, *, as_nobody: bool = False, **settings: str) -> Path:
-    """Build the package of a source into a directory and return its path; `settings` are build.sh's variables."""
+def build(source: Path, output: Path, *, as_nobody: bool = False, namespaces: bool = True, **settings: str) -> Path:
+    """Build the package of a source into a directory and return its path; `settings` are build.sh's variables.
+
+    Without `namespaces` as in a container that Docker makes: its root may neither make one nor mount.
+    """
     output.mkdir(parents=True, exist_ok=True)
     command = ["/bin/sh", _BUILD, "/output"]
     if as_nobody:
         os.chown(output, NOBODY, NOBODY)
         command = ["/usr/bin/setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
+    rights = [] if namespaces else ["--drop-capability=CAP_SYS_ADMIN"]
     with layer(building_root()) as root:
-        said = inside(root, command, settings, f"--bind-ro={source}:/src", f"--bind={output}:/output")
+        said = inside(root, command, settings, f"--bind-ro={source}:/src", f"--bind={output}:/output", *rights)
+        assert not list((root / "opt").iterdir()), "what it lent for the build is as it was"
     return output / Path(said.splitlines()[-1]).name
 
 

@@ -1,6 +1,16 @@
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.support.cli import healthctl
+
+BUG = """\
+import sys, daemon.serve
+from daemon.cli.main import main
+sys.argv = ["healthctl", "run"]
+daemon.serve.load = None
+sys.exit(main())
+"""
 
 
 def test_a_wrong_configuration_ends_with_3_before_anything_starts(tmp_path: Path) -> None:
@@ -23,3 +33,10 @@ def test_flags_are_the_contracts() -> None:
         "--log.level",
     ):
         assert flag in text
+
+
+def test_a_daemon_that_breaks_down_does_not_end_as_after_a_wrong_configuration() -> None:
+    """A fault of ours shows its traceback and ends with 2: systemd starts it anew, as after 3 it would not."""
+    done = subprocess.run([sys.executable, "-c", BUG], capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "TypeError" in done.stderr
