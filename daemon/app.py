@@ -257,7 +257,7 @@ class App:
             self._observe(results, transitions)
         if self.engine.orphaned and not self._stop.is_set():
             log.critical("only loopback is left here: the Connector has a new network namespace; ending, to join it")
-            self.exit_code = EXIT_CODES[Status.UNKNOWN]
+            self.exit_code = EXIT_CODES[Status.CRITICAL]  # not 3: starting it again is the cure
             self.stop()
 
     async def _find_connector(self) -> None:

@@ -16,7 +16,7 @@ log = logging.getLogger("connector_health.app")
 
 
 def run(options: Options) -> int:
-    """Run the daemon until it is told to stop; return the exit code: 0, or 3 when it can't start or go on."""
+    """Run the daemon until it is told to stop; return the exit code: 0, 3 (can't start), 2 (may next time)."""
     try:
         loaded = load(options)
         here = open_half_open()
@@ -25,7 +25,8 @@ def run(options: Options) -> int:
     except (ConfigError, WebError) as error:
         for line in str(error).splitlines():
             log.critical("%s", line)
-        return EXIT_CODES[Status.UNKNOWN]
+        later = isinstance(error, WebError) and error.later
+        return EXIT_CODES[Status.CRITICAL if later else Status.UNKNOWN]
 
 
 async def _serve(options: Options, loaded: Loaded, here: HalfOpen | None) -> int:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from checks.net.answers import DNS_PORT
 from checks.net.endpoint import Endpoint, is_address, parse_endpoint
+from checks.net.opening import at_once
 
 MAX_FILE_BYTES = 1 << 20  # a block list of 30,000 names fits; whatever is longer is no settings file
 MAX_NDOTS = 15  # resolv.conf(5): silently capped there
@@ -227,11 +228,9 @@ class _WatchedFile:
 
     def _read(self) -> tuple[int, ...]:
         """Read the file; return the signature of what was read. Raises: OSError."""
-        # O_NONBLOCK: a FIFO in its place must not stop us for ever.
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            signature = _signature(os.fstat(descriptor))
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with open(self._path, "rb", opener=at_once) as file:
+            signature = _signature(os.fstat(file.fileno()))
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise OSError(0, "it is not a regular file")
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:

@@ -4,6 +4,7 @@ import os
 import re
 import stat
 
+from checks.net.opening import at_once
 from daemon.config.problems import value_text
 
 _URL = re.compile(r"\bhttps?:/", re.IGNORECASE)
@@ -20,8 +21,7 @@ def fault(name: str) -> str:
     # A URL belongs into the file: whoever knows the address of a heartbeat can beat.
     shown = "a URL, which the file should hold" if _URL.search(name) else value_text(name)
     try:
-        # Without waiting: a named pipe nobody writes to would block for ever.
-        with os.fdopen(os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with open(name, "rb", opener=at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return f"not a regular file, got {shown}, expected a file"
             return "" if file.read(1) else f"the file is empty, got {shown}"

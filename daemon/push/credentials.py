@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import certifi
 
+from checks.net.opening import at_once
 from daemon.config.schema import Alertmanager, ClientTls
 
 MAX_SECRET_BYTES = 16 * 1024  # the longest tokens are some KiB; a larger file is the wrong one
@@ -100,7 +101,7 @@ def _made(tls: ClientTls) -> ssl.SSLContext:
 def read_secret(key: str, name: str) -> str:
     """Return the one line of a file, which `key` of the configuration names; may block. Raises: CredentialError."""
     try:
-        with os.fdopen(os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with open(name, "rb", opener=at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise CredentialError(f"{key} {name} is not a regular file")
             content = file.read(MAX_SECRET_BYTES + 1)
@@ -120,7 +121,7 @@ def read_secret(key: str, name: str) -> str:
 def _version(key: str, name: str) -> tuple[int, int, int]:
     try:
         found = os.stat(name)  # noqa: PTH116 - the name is text, and follows links as systemd and Kubernetes make them
-        with os.fdopen(os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb"):
+        with open(name, "rb", opener=at_once):
             return found.st_ino, found.st_mtime_ns, found.st_size
     except OSError as error:
         raise _unreadable(f"tls.{key}", name, error) from error

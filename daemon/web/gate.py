@@ -16,6 +16,7 @@ log = logging.getLogger("connector_health.web")
 
 POLICY = "Content-Security-Policy"
 WANTS_PASSWORD = {"WWW-Authenticate": 'Basic realm="connector-health", charset="UTF-8"'}
+RETRY = {"Retry-After": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +40,20 @@ class Gate:
         """Decide about one request from a TCP address; the unix socket is guarded by its mode, and never asked here."""
         access = self.access
         if access.interval and not self._bucket.take(access):
-            return Verdict(plain(429, "too many requests (rate_limit of web.config_file)", {"Retry-After": "1"}))
-        certificate = request.transport.get_extra_info("peercert") if request.transport else None
-        if access.tls is not None and request.transport and request.transport.get_extra_info("sslcontext") is None:
-            # It came in before the file asked for TLS.
-            return Verdict(closing(plain(400, "this address speaks TLS now: ask with https://")))
+            return Verdict(plain(429, "too many requests (rate_limit of web.config_file)", RETRY))
+        transport = request.transport
+        context = transport.get_extra_info("sslcontext") if transport else None
+        if transport is None or context is not access.tls:
+            return Verdict(_outdated(context))
         if not access.users:
-            return Verdict(None, known=bool(certificate))
+            return Verdict(None, known=bool(transport.get_extra_info("peercert")))
         given = request.headers.getall("Authorization", [])
         try:
             if await self._passwords.right(access.users, given):
                 return Verdict(None, known=True)
         except (BusyError, TimeoutError):
             busy = "too many passwords are being verified: try again"
-            return Verdict(plain(503, busy, {"Retry-After": "1"}))
+            return Verdict(plain(503, busy, RETRY))
         if given:
             self._denied.note("")
         words = "a user name and its password are needed here; on the host itself ask the unix socket (web.socket)"
@@ -67,6 +68,13 @@ class Gate:
     async def close(self) -> None:
         """End the thread that verifies passwords."""
         await self._passwords.close()
+
+
+def _outdated(context: object) -> Response:
+    """Refuse a request by what held when it came in, be it a moment ago, in the middle of a handshake."""
+    if context is None:
+        return closing(plain(400, "this address speaks TLS now: ask with https://"))
+    return closing(plain(503, "web.config_file or a certificate has changed: connect again", RETRY))
 
 
 class _Bucket:

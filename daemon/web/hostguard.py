@@ -29,15 +29,20 @@ class HostGuard:
             return False
         return is_address(host) or _plain(host) in self._names
 
-    def allows_origin(self, header: str | None) -> bool:
-        """Tell whether a request that changes something may come from this Origin; None: it is from no page at all."""
+    def allows_origin(self, header: str | None, asked: str) -> bool:
+        """Tell whether a request that changes something may come from this Origin; None: it is from no page at all.
+
+        An address may be anybody's: it must be the one that was asked, which the Host header (`asked`) tells.
+        """
         if header is None:
             return True
         try:
             host = urlsplit(header).hostname
+            return host is not None and (
+                _plain(host) in self._names or (is_address(host) and host == parse_endpoint(asked.strip(), 1).host)
+            )
         except ValueError:
             return False
-        return host is not None and (is_address(host) or _plain(host) in self._names)
 
 
 def configured_hosts(web: Web) -> set[str]:

@@ -85,7 +85,8 @@ class Rules:
                 f"itself, or through an SSH tunnel, or configure users in web.config_file. Open to all: "
                 f"{' '.join(sorted(OPEN_TO_ALL))}",
             )
-        if request.path == RELOAD and not self._guard.allows_origin(request.headers.get("Origin")):
+        origin, asked = request.headers.get("Origin"), request.headers.get("Host", "")
+        if request.path == RELOAD and not self._guard.allows_origin(origin, asked):
             return plain(403, "this request comes from a web page of another host")
         return None
 

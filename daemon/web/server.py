@@ -10,7 +10,7 @@ import logging
 import socket
 from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
@@ -46,13 +46,16 @@ CLOSE_S = 0.4  # for handlers under way at the end; the server waits for it at m
 class Limits:
     """What one client may take.
 
-    - `connections`: Prometheus holds one, the rest is people; each costs a file descriptor.
+    - `connections`: to TCP addresses. Prometheus holds one, the rest is people; each costs a file descriptor. When
+      they are all taken, who comes takes the place of the oldest one that is idle.
+    - `own`: to the unix socket, apart: who is in its group must be heard whatever strangers do elsewhere.
     - `idle_s`: seconds without a request, and for sending one: above Prometheus' usual 60 s between scrapes.
     - `handshake_s`: seconds for the TLS handshake: two round trips and some milliseconds.
     - `send_s`: seconds for taking an answer: who does not read would keep it in memory for ever.
     """
 
     connections: int = 200
+    own: int = 32
     idle_s: float = 75.0
     handshake_s: float = 5.0
     send_s: float = 30.0
@@ -68,12 +71,12 @@ class WebServer:
         self._gate = Gate()
         self._keeper = Keeper(config.config_file, self._adopt)
         self._routes = Routes(backend, guard, self._gate, self._limits.send_s)
-        self._not_in_yet: set[TlsConnection] = set()
+        self._not_in_yet: dict[TlsConnection, None] = {}  # the oldest first
         self._busy: set[RequestHandler] = set()
         self._handshakes = Handshakes(
             patience_s=self._limits.handshake_s,
-            began=self._not_in_yet.add,
-            ended=self._not_in_yet.discard,
+            began=self._not_in_yet.setdefault,
+            ended=lambda client: self._not_in_yet.pop(client, None),
             refused=Seldom(log, "a TLS handshake was refused: %s").note,
         )
         self._server: Server | None = None
@@ -162,13 +165,34 @@ class WebServer:
         finally:
             self._busy.discard(request.protocol)
 
+    def _has_room(self, server: Server, *, tcp: bool) -> bool:
+        """Tell whether one more may come in, after making room for it where somebody is idle.
+
+        Else a stranger who connects often enough and says nothing would have the kubelet take us for dead.
+        """
+        there = [one for one in cast("list[_Connection]", server.connections) if one.tcp is tcp and one.connected]
+        taken = len(there) + (len(self._not_in_yet) if tcp else 0)
+        if taken < (self._limits.connections if tcp else self._limits.own):
+            return True
+        if idle := next((one for one in there if one not in self._busy), None):
+            idle.force_close()
+        elif tcp and self._not_in_yet:
+            client = next(iter(self._not_in_yet))
+            del self._not_in_yet[client]
+            client.abort()
+        else:
+            return False
+        return True
+
     def _connection(self, *, tcp: bool) -> asyncio.Protocol:
         server = self._server
-        if server is None or self.connections >= self._limits.connections:
+        if server is None or not self._has_room(server, tcp=tcp):
             return _Refused()
         access = self._gate.access
         inner = _Connection(
             server,
+            tcp=tcp,
+            send_s=self._limits.send_s,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=self._limits.idle_s,
             lingering_time=LINGER_S,
@@ -190,13 +214,26 @@ class _Refused(asyncio.Protocol):
 class _Connection(RequestHandler):
     """A connection whose answers to broken requests neither name the library nor fill the log."""
 
-    __slots__ = ()
+    __slots__ = ("_cut_off", "_send_s", "tcp")
+
+    def __init__(self, server: Server, *, tcp: bool, send_s: float, **settings: Any) -> None:  # noqa: ANN401 - of the library
+        super().__init__(server, **settings)
+        self.tcp = tcp
+        self._send_s = send_s
+        self._cut_off: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count an answer as sent only once the kernel has all of it: what waits here is our memory."""
         super().connection_made(transport)
         if isinstance(transport, asyncio.WriteTransport):
             transport.set_write_buffer_limits(high=0)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Wait for nothing any more."""
+        if self._cut_off is not None:
+            self._cut_off.cancel()
+            self._cut_off = None
+        super().connection_lost(exc)
 
     def handle_error(
         self,
@@ -206,6 +243,9 @@ class _Connection(RequestHandler):
         message: str | None = None,  # noqa: ARG002 - the library's words; ours follow
     ) -> StreamResponse:
         """Answer in one plain sentence; only what is our own fault is worth a traceback in the log."""
+        # The library sends this answer, and would wait for ever for a client that does not take it.
+        if self._cut_off is None and request.transport is not None:
+            self._cut_off = asyncio.get_running_loop().call_later(self._send_s, request.transport.abort)
         if status >= 500:
             log.error("request for %s failed", request.path, exc_info=exc)
         if request.writer is not None and request.writer.output_size > 0:

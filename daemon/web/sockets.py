@@ -15,7 +15,11 @@ CONNECT_S = 0.5  # to find out whether somebody still listens on a left-over soc
 
 
 class WebError(Exception):
-    """The web server can't start; the text names the address and the fix."""
+    """The web server can't start; the text names the address and the fix. `later`: time alone may mend it."""
+
+    def __init__(self, text: str, *, later: bool = False) -> None:
+        super().__init__(text)
+        self.later = later
 
 
 def bind_tcp(endpoint: Endpoint, all_endpoints: Collection[Endpoint]) -> socket.socket:
@@ -103,12 +107,15 @@ def _tcp_error(endpoint: Endpoint, error: OSError) -> WebError:
     elif error.errno in (errno.EACCES, errno.EPERM):
         why = "may not be used by this user: choose a port from 1024 upwards, or grant CAP_NET_BIND_SERVICE"
     elif error.errno == errno.EADDRNOTAVAIL:
-        why = "is no address of this host: choose one that is; list them with: ip -brief address"
+        why = (
+            "is no address of this host, or not yet (a VPN): choose one that is; list them with: "
+            "ip -brief address"
+        )
     elif error.errno == errno.EAFNOSUPPORT:
         why = "needs IPv6, which this host has switched off: choose an IPv4 address"
     else:
         why = f"can't be listened on: {error.strerror or error}"
-    return WebError(f"web.listen: {endpoint} {why}")
+    return WebError(f"web.listen: {endpoint} {why}", later=error.errno == errno.EADDRNOTAVAIL)
 
 
 def _unix_error(path: str, error: OSError) -> WebError:

@@ -114,8 +114,10 @@ def _load_chain(context: ssl.SSLContext, material: Material) -> None:
 
 
 def _load_authorities(context: ssl.SSLContext, pem: bytes) -> None:
+    # Bundles name authorities in comments, and not all in ASCII; the library takes nothing else as text.
+    text = pem.decode("ascii", "replace").replace("\N{REPLACEMENT CHARACTER}", "?")
     try:
-        context.load_verify_locations(cadata=pem.decode("ascii", "replace"))
+        context.load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError) as error:
         why = _words(error) if isinstance(error, ssl.SSLError) else "not PEM"
         raise MaterialError("client_ca", f"holds no certificates in PEM form: {why}") from None

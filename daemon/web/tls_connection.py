@@ -50,6 +50,7 @@ class TlsConnection(asyncio.Protocol):
         self._raw: asyncio.Transport | None = None
         self._front: _Front | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._unsent = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the client's first words, not for ever."""
@@ -78,14 +79,40 @@ class TlsConnection(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Pass on that the client does not take what it asked for."""
+        """Pass on that the client does not take what it was sent. Until it does, it is not heard either.
+
+        Else what TLS answers by itself (to each wish for new keys, say) would pile up, and HTTP know nothing of it.
+        """
+        self._unsent = True
+        self.hear()
         if self._front is not None:
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
         """Pass on that the kernel has everything."""
+        self._unsent = False
+        self.hear()
         if self._front is not None:
             self._inner.resume_writing()
+
+    def hear(self) -> None:
+        """Listen to the client, or do not for now."""
+        if self._raw is None or self._raw.is_closing():
+            return
+        if self._unsent or (self._front is not None and not self._front.reads):
+            self._raw.pause_reading()
+        else:
+            self._raw.resume_reading()
+
+    def end(self) -> None:
+        """Say farewell, and end as soon as the client has taken what was sent; it is not waited for without end."""
+        raw = self._raw
+        if raw is None or raw.is_closing():
+            return
+        self.farewell()
+        raw.close()
+        if raw.get_write_buffer_size() and self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(self._handshakes.patience_s, raw.abort)
 
     def abort(self) -> None:
         """Break it off at once."""
@@ -147,8 +174,7 @@ class TlsConnection(asyncio.Protocol):
         certificate = self._tls.getpeercert()
         if self._access.sans and self._access.sans.isdisjoint(names_of(certificate)):
             self._handshakes.refused("the client's certificate has none of the names in client_allowed_sans")
-            self.farewell()
-            raw.close()
+            self.end()
             return False
         self._end_of_handshake()
         self.flush()
@@ -205,14 +231,13 @@ class _Front(asyncio.Transport):
     def pause_reading(self) -> None:
         """Hear nothing more for now."""
         self._paused = True
-        if not self.is_closing():
-            self._raw.pause_reading()
+        self._owner.hear()
 
     def resume_reading(self) -> None:
         """Hear again, also what had come before the pause."""
         self._paused = False
         if not self.is_closing():
-            self._raw.resume_reading()
+            self._owner.hear()
             asyncio.get_running_loop().call_soon(self._owner.read)
 
     def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
@@ -241,8 +266,7 @@ class _Front(asyncio.Transport):
         """Send what there is, say farewell, and end."""
         if not self.is_closing():
             self._closed = True
-            self._owner.farewell()
-            self._raw.close()
+            self._owner.end()
 
     def abort(self) -> None:
         """Break it off."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from checks.net.opening import at_once
 from daemon.config.convert import Converter, TooManyProblemsError
 from daemon.config.nodes import Mapping, Node, Scalar, read_nodes
 from daemon.config.problems import ConfigError, Path, Problem, path_text, value_text
@@ -92,8 +93,7 @@ def _material(root: Node, section: TlsServer, file: str) -> tls.Material | None:
 def _content(name: str) -> bytes | str:
     """Return what a file holds, or, as text, why it can't be used. Nothing of its content is in that text."""
     try:
-        # Without waiting: a named pipe nobody writes to would block for ever.
-        with os.fdopen(os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with open(name, "rb", opener=at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return f"not a regular file, got {value_text(name)}, expected a file"
             content = file.read(MAX_BYTES + 1)

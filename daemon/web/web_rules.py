@@ -21,7 +21,9 @@ Finding = tuple[Path, str]
 MAX_COST = 15
 """Of a bcrypt hash. 15 takes some 1.6 s of a core at each first login, a core that the Connector needs too; with 10,
 the usual cost, it is 0.05 s. The format knows costs up to 31: a day."""
-_HASH = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}")
+_HASH = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
+"""Of the salt's last character two bits count. Where others are set, the library raises at each login instead of
+comparing; no program makes such a salt, only who writes one by hand."""
 _VERSIONS = ("TLS10", "TLS11", "TLS12", "TLS13")
 _OLD = _VERSIONS[:2]
 _ENUMERATED = {"X-Frame-Options": ("deny", "sameorigin"), "X-Content-Type-Options": ("nosniff",)}

@@ -42,11 +42,12 @@ def test_host_header(header: str, *, allowed: bool) -> None:
 @pytest.mark.parametrize(
     ("origin", "allowed"),
     [(None, True), ("http://localhost:19440", True), ("http://127.0.0.1:19440", True), ("https://gw.example.com", True),
+     ("http://127.0.0.2", False), ("http://203.0.113.7:19440", False), ("http://[::1]:19440", False),
      ("https://evil.example.com", False), ("null", False), ("http://[", False), ("", False)],
 )  # fmt: skip
 def test_origin(origin: str | None, *, allowed: bool) -> None:
-    """A page of a foreign host may change nothing; a program, which sends no Origin, may."""
-    assert GUARD.allows_origin(origin) is allowed
+    """A page of a foreign host, address or name, may change nothing; a program, which sends no Origin, may."""
+    assert GUARD.allows_origin(origin, "127.0.0.1:19440") is allowed
 
 
 def test_own_names_come_from_the_hosts_file(tmp_path: Path) -> None:

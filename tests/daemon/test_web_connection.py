@@ -9,7 +9,7 @@ import pytest
 from daemon.web import server as web_server
 from daemon.web.answer import Answer
 from daemon.web.routes import Routes
-from daemon.web.server import WebServer
+from daemon.web.server import Limits, WebServer
 from tests.support.office import office, seen
 from tests.support.webs import Reply, backend, local, serving
 
@@ -135,3 +135,16 @@ async def test_a_fault_after_the_beginning_of_an_answer(monkeypatch: pytest.Monk
         reply = Reply(await asyncio.wait_for(reader.read(), 5))
     assert (reply.status, reply.body) == (200, b"half\n")
     assert int(reply.headers["content-length"]) > len(reply.body)
+
+
+async def test_who_does_not_take_the_answer_to_a_broken_request() -> None:
+    """What is no request is answered by the library: who does not take that answer is cut off all the same."""
+    async with serving(local(), BACK, Limits(send_s=0.2)) as server, connected(server) as (reader, writer):
+        writer.write(b"GET /-/healthy HTTP/1.1\r\n" + HOST + b"\r\n")
+        await said(reader)
+        assert server._server is not None
+        server._server.connections[0].pause_writing()  # as when the buffers of the kernel are full to the brim
+        writer.write(b"no request\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            await asyncio.wait_for(reader.read(), 5)
+        assert server.connections == 0

@@ -7,6 +7,7 @@ import socket
 import stat
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,16 +131,44 @@ async def test_close_with_open_connections() -> None:
 
 
 async def test_one_connection_too_many() -> None:
-    """Idle clients can't take every file descriptor: beyond the limit a connection is closed at once."""
+    """Idle clients can neither take every file descriptor nor keep others out: the oldest one has to go."""
     async with serving(local(), BACK, Limits(connections=3)) as server:
         at = server.addresses[0]
         idle = [await asyncio.open_connection(at.host, at.port) for _ in range(3)]
-        reader, last = await asyncio.open_connection(at.host, at.port)
-        assert await asyncio.wait_for(reader.read(), 2) == b""
-        for _, writer in (*idle, (reader, last)):
+        assert (await ask(server, "/-/healthy")).status == 200
+        assert await asyncio.wait_for(idle[0][0].read(), 2) == b""
+        idle[2][1].write(b"GET /-/healthy HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert await asyncio.wait_for(idle[2][0].readuntil(b"healthy\n"), 2)
+        for _, writer in idle:
             writer.close()
         await _until(lambda: not server.connections)
-        assert (await ask(server, "/-/healthy")).status == 200
+
+
+async def test_whoever_is_answered_keeps_its_connection(tmp_path: Path) -> None:
+    """When all are busy, one more is closed at once; the unix socket has connections of its own, and as few."""
+    begun, may_go = asyncio.Event(), asyncio.Event()
+
+    async def reload() -> None:
+        begun.set()
+        await may_go.wait()
+
+    path = tmp_path / "api.sock"
+    config, limits = local(socket=str(path)), Limits(connections=1, own=2)
+    async with serving(config, replace(BACK, reload=reload), limits) as server, asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(ask(server, "/-/reload", method="POST"))
+        await begun.wait()
+        at = server.addresses[0]
+        reader, writer = await asyncio.open_connection(at.host, at.port)
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), 2) == b""
+        writer.close()
+        own = [await asyncio.open_unix_connection(path) for _ in range(2)]
+        assert (await ask(path, "/-/healthy")).status == 200
+        assert await asyncio.wait_for(own[0][0].read(), 2) == b""
+        for _, writer in own:
+            writer.close()
+        may_go.set()
+        assert (await asked).status == 200
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /metr", b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nX"])

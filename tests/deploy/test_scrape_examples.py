@@ -1,6 +1,7 @@
 """The scrape examples: Prometheus takes each, none lets discovery name an alert; the rules for textfiles."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from daemon.diagnosis.catalogue import KINDS
 from tests.support.prometheus import SHIPPED
 from tests.support.servers import find, require
 
@@ -16,6 +18,11 @@ EXAMPLES = ("static.yml", "file_sd.yml", "docker_sd.yml", "kubernetes_sd.yml")
 RULES = SCRAPE / "textfile.rules.yml"
 MTIME = 'node_textfile_mtime_seconds{instance="edge:9100",job="node",file="/var/lib/x/connector-health.prom"}'
 CAUSE = '{instance="edge:9100",job="node",code="NameserverDown",fault_domain="resolver",target="10.0.0.2"}'
+NOTE = CAUSE.replace("NameserverDown", "DirectPathImpossible").replace("resolver", "relay")
+OTHER_HOST = {
+    f'connector_health_info{{instance="two:9100",job="node",connector="{name}",network="acme"}}': "1x30"
+    for name in "ab"
+} | {f"connector_health_diagnosis{CAUSE.replace('edge', 'two')}": "1x30"}
 INFO = '{instance="edge:9100",job="node",connector="edge-1",remote_network="Edge",network="acme"}'
 WHO = {"instance": "edge:9100", "job": "node"}
 EXPECTED = {
@@ -100,8 +107,10 @@ def test_every_example_is_known_here() -> None:
         ({MTIME: "0+60x30", f"connector_health_diagnosis{CAUSE}": "1x30"}, {"ConnectorFaultSeen"}),
         ({MTIME: "0x30", f"connector_health_diagnosis{CAUSE}": "1x30"}, {"ConnectorHealthTextfileStale"}),
         ({MTIME: "0+60x30"}, set()),
+        ({MTIME: "0+60x30", f"connector_health_diagnosis{NOTE}": "1x30"}, set()),
+        ({MTIME: "0+60x30", f"connector_health_diagnosis{CAUSE}": "1x30", **OTHER_HOST}, {"ConnectorFaultSeen"}),
     ],
-    ids=["a fault", "a file that grows old", "all is well"],
+    ids=["a fault", "a file that grows old", "all is well", "what harms nobody", "another host shows two Connectors"],
 )
 def test_the_rules_for_textfiles(tmp_path: Path, series: dict[str, str], alerts: set[str]) -> None:
     """A cause in a fresh file is told with its Connector; an old file is told instead of what stands in it."""
@@ -129,3 +138,9 @@ def _annotations(name: str) -> dict[str, str]:
     for word, value in FILLED.items():
         texts = {key: text.replace(f"{{{{ {word} }}}}", value) for key, text in texts.items()}
     return texts
+
+
+def test_textfile_rules_leave_out_what_harms_nobody() -> None:
+    """The codes that the rule leaves out are those of which each cause is a note: a new one must not page."""
+    (rule,) = re.findall(r'code!~"([^"]+)"', RULES.read_text())
+    assert set(rule.split("|")) == {kind.code for kind in KINDS.values() if set(kind.severities) == {"info"}}

@@ -158,23 +158,26 @@ def test_log_has_one_line_for_each_event_and_no_traceback(watched: Process) -> N
     assert "Traceback" not in watched.log
 
 
-@pytest.mark.parametrize("case", ["missing", "wrong", "port-taken"])
+@pytest.mark.parametrize("case", ["missing", "wrong", "port-taken", "address-missing"])
 def test_what_cannot_start_says_why_and_is_3(case: str, tmp_path: Path, watched: Process) -> None:
-    """No file, a file with a mistake, a port in use: exit code 3 and one clear line each, no traceback."""
+    """No file, a file with a mistake, a port in use: exit code 3 and one clear line each, no traceback.
+
+    An address that is not there (yet: a VPN at boot) is 2, so that a supervisor tries again.
+    """
     config = quiet_config(tmp_path, "")
+    listen = "192.0.2.1:19440" if case == "address-missing" else f"127.0.0.1:{watched.port}"
     said = {
         "missing": "config.yaml",
         "wrong": "config.yaml:8:12: schedule.intervall: unknown key, did you mean interval",
-        "port-taken": f"127.0.0.1:{watched.port}",
+        "port-taken": listen,
+        "address-missing": "web.listen: 192.0.2.1:19440 is no address of this host, or not yet",
     }[case]
     if case == "missing":
         config.unlink()
     if case == "wrong":
         quiet_config(tmp_path, "schedule: {intervall: 1s}")
-    done: subprocess.CompletedProcess[str] = healthctl(
-        "run", "--config", str(config), "--web.listen-address", f"127.0.0.1:{watched.port}"
-    )
-    assert (done.returncode, done.stdout) == (3, "")
+    done: subprocess.CompletedProcess[str] = healthctl("run", "--config", str(config), "--web.listen-address", listen)
+    assert (done.returncode, done.stdout) == (2 if case == "address-missing" else 3, "")
     assert said in done.stderr
     assert done.stderr.count("level=critical") == 1
     assert "Traceback" not in done.stderr

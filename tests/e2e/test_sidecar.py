@@ -76,7 +76,7 @@ def test_it_stands_where_the_connector_stands(docker: DockerHost, tmp_path: Path
 
 
 def test_left_alone_it_accuses_nobody_and_ends(docker: DockerHost, tmp_path: Path) -> None:
-    """After `docker restart` of the Connector only loopback is left: host unknown, nothing critical, exit code 3."""
+    """After `docker restart` of the Connector only loopback is left: host unknown, nothing critical, exit code 2."""
     with sidecar(docker, _config(tmp_path), beside="connector", env=LABEL) as process:
         process.until(lambda: _status(process, DB) == "ok", "found the database")
         docker.restart("connector")
@@ -92,7 +92,7 @@ def test_left_alone_it_accuses_nobody_and_ends(docker: DockerHost, tmp_path: Pat
         while not _now(ended):
             assert time.monotonic() < end, process.log
             time.sleep(0.02)
-        assert process.popen.poll() == 3, process.log
+        assert process.popen.poll() == 2, process.log
         assert ("host:network", "unknown") in seen
         assert not {pair for pair in seen if pair[1] == "critical"}, process.log
         assert "-> failing" not in process.log

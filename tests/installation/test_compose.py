@@ -93,7 +93,7 @@ def test_a_replaced_connector_needs_a_new_watcher(image_docker: Docker, compose:
         lambda: "No such container" in image_docker.inspect(WATCHER)["State"]["Error"],
         lambda: image_docker.said(WATCHER),
     )
-    assert image_docker.inspect(WATCHER)["State"]["ExitCode"] == 3
+    assert image_docker.inspect(WATCHER)["State"]["ExitCode"] == 2
     compose.run("up", "-d", "--no-build", "--no-deps", "--force-recreate", "health")
     _is_ok(image_docker)
 

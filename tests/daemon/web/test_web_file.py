@@ -69,6 +69,17 @@ def test_inline_is_as_good_as_files(folder: Folder) -> None:
     assert not made.certificate
 
 
+def test_a_bundle_with_names_in_its_comments(folder: Folder) -> None:
+    """Bundles of authorities name them in any script; that is no reason to refuse them, and none to fall over."""
+    (folder.path / "bundle.pem").write_bytes("# Autorité\n".encode() + (folder.path / "ca.pem").read_bytes())
+    made = read(
+        folder,
+        f"tls_server_config: {{{GOOD}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: bundle.pem}}\n",
+    )
+    assert made.tls is not None
+    assert made.tls.cert_store_stats()["x509_ca"] == 1
+
+
 @pytest.mark.parametrize(
     ("text", "note"),
     [

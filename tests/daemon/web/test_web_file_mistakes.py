@@ -138,6 +138,7 @@ def test_tls_mistakes(folder: Folder, inside: str, said: str) -> None:
         ),
         ("basic_auth_users: {alice: }\n", "basic_auth_users.alice: not a bcrypt hash"),
         (f"basic_auth_users: {{alice: {hashed('a')}x}}\n", "basic_auth_users.alice: not a bcrypt hash"),
+        (f"basic_auth_users: {{alice: {hashed('a')[:28]}z{hashed('a')[29:]}}}\n", "alice: not a bcrypt hash"),
         (
             f"basic_auth_users: {{a: {hashed('a').replace('$04$', '$16$')}}}\n",
             "a hash of cost 16, expected 4 to 15; 10 is",

@@ -117,6 +117,7 @@ async def test_users_change_without_a_restart(running: Running) -> None:
             "tls_server_config and client_auth_type: RequireAndVerifyClientCert: no longer there; a running",
         ),
     ],
+    ids=("yaml", "hash", "key", "ca", "no-ca", "no-file", "nothing", "users-only"),
 )
 async def test_a_bad_file_leaves_what_was_in_force(
     running: Running, name: str, content: str | None, fault: str
