@@ -107,10 +107,7 @@ def _tcp_error(endpoint: Endpoint, error: OSError) -> WebError:
     elif error.errno in (errno.EACCES, errno.EPERM):
         why = "may not be used by this user: choose a port from 1024 upwards, or grant CAP_NET_BIND_SERVICE"
     elif error.errno == errno.EADDRNOTAVAIL:
-        why = (
-            "is no address of this host, or not yet (a VPN): choose one that is; list them with: "
-            "ip -brief address"
-        )
+        why = "is no address of this host, or not yet (a VPN): choose one that is; list them with: ip -brief address"
     elif error.errno == errno.EAFNOSUPPORT:
         why = "needs IPv6, which this host has switched off: choose an IPv4 address"
     else:

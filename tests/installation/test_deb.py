@@ -36,8 +36,8 @@ def package(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def newer(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, a higher version, made in a container without further rights."""
-    settings = {"SOURCE_DATE_EPOCH": EPOCH, "CONNECTOR_HEALTH_VERSION": NEWER}
-    return build(source, tmp_path_factory.mktemp("newer"), namespaces=False, **settings)
+    output = tmp_path_factory.mktemp("newer")
+    return build(source, output, namespaces=False, SOURCE_DATE_EPOCH=EPOCH, CONNECTOR_HEALTH_VERSION=NEWER)
 
 
 @pytest.fixture
