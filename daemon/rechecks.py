@@ -100,7 +100,8 @@ class Rechecks:
     def ended(self, job: Job, results: Collection[Result], transitions: Collection[Transition]) -> None:
         """A run has ended: confirm what it left open; ask the parents of what fell, the dependents of what rose."""
         self.looked_at(job.id)
-        quiet = not transitions and job.id not in self._unsettled and job.id not in self._again
+        early = job.id in self._again or job.id in self._coming  # something happened while it ran
+        quiet = not (transitions or early or job.id in self._unsettled)
         if quiet and not self._crowds.concerns(job.id) and all(map(well, results)):
             return  # nearly always
         if any(self._is_unsettled(result.id) for result in results if not result.second):
@@ -111,8 +112,7 @@ class Rechecks:
             if self._crowds.concerns(job.id):
                 self._is_of_a_crowd(job, results)
             self._unsettled.discard(job.id)
-            if job.id in self._again:
-                # Something happened while it ran: it began too early to tell, and had to end to be asked again.
+            if early:  # it began too soon to tell, and had to end to be asked again
                 self._scheduler.confirm(job.id, TICK_S)
         if job.check is not CheckName.CONNECTOR and any(map(away, results)):
             self._ask_parent(CONNECTOR_ROW)

@@ -60,7 +60,7 @@ def make_context(tls: TlsServer, material: Material) -> ssl.SSLContext:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     ciphers = [_CIPHERS[name] for name in tls.cipher_suites if name in _CIPHERS]
     context.set_ciphers(":".join(ciphers) or USUAL_CIPHERS)
-    if len(tls.curve_preferences) == 1:
+    if len(tls.curve_preferences) == 1 and keeps_to(tls.curve_preferences[0]):
         context.set_ecdh_curve(_CURVES[tls.curve_preferences[0]])
     context.set_alpn_protocols(["http/1.1"])
     _load_chain(context, material)
@@ -68,6 +68,15 @@ def make_context(tls: TlsServer, material: Material) -> ssl.SSLContext:
         _load_authorities(context, material.client_ca)
         context.verify_mode = _CHECKS[tls.client_auth_type]
     return context
+
+
+def keeps_to(curve: str) -> bool:
+    """Tell whether this Python can keep to one curve alone: older ones, Debian 12's among them, not to X25519."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ecdh_curve(_CURVES[curve])
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
 
 
 def notes_of(tls: TlsServer) -> Iterator[str]:
@@ -80,6 +89,11 @@ def notes_of(tls: TlsServer) -> Iterator[str]:
         yield (
             "tls_server_config.curve_preferences: a list can't be set, so OpenSSL's own applies "
             "(X25519 and the NIST curves); a single curve is kept to"
+        )
+    elif not all(map(keeps_to, tls.curve_preferences)):
+        yield (
+            f"tls_server_config.curve_preferences: this Python can't keep to {tls.curve_preferences[0]} alone, so "
+            "OpenSSL's own list applies (X25519 and the NIST curves)"
         )
     if tls.client_auth_type == "RequestClientCert":
         yield (
