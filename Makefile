@@ -19,7 +19,7 @@ demo: $(VENV)/.demo  ## run the main job on an embedded lab: no root, no network
 test: servers $(VENV)/.test systemd  ## run the tests; as root on Debian this installs the real servers first
 	$(BIN)/pytest $(ARGS)
 
-installation: servers-installation $(VENV)/.installation systemd  ## install each package for real: .deb under systemd, image, chart, dashboards; root
+installation: servers-installation $(VENV)/.installation systemd  ## install each package for real: .deb under systemd, image, chart, dashboards and rules in Prometheus; root
 	$(BIN)/pytest tests/installation $(ARGS)
 
 systemd: $(VENV)/.test  # systemd-python must be compiled: without libsystemd its tests skip and say so
