@@ -28,7 +28,7 @@ CONFIG: dict[str, Any] = {
 }  # fmt: skip
 WATCHER = "watcher"
 
-pytestmark = pytest.mark.timeout(600)  # the first test may wait for the image
+pytestmark = pytest.mark.timeout(900)  # the first test may wait for the image
 
 
 @pytest.fixture(scope="module")

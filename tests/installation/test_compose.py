@@ -21,7 +21,7 @@ FAST = (
 )
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapAmb")
 
-pytestmark = pytest.mark.timeout(600)  # the first test may wait for the build
+pytestmark = pytest.mark.timeout(900)  # the first test may wait for the build
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ GRAFANA = {
 }
 CHOSEN = GRAFANA | {"connector": CONNECTOR, "remote_network": ".*"}
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

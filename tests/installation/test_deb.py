@@ -15,7 +15,7 @@ from tests.support.deb_lab import CONFIG, DAEMON, STATE, DebLab, configuration, 
 from tests.support.debian_root import debian_root
 from tests.support.servers import find, free_port, require
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 NEWER = "99.0.0"
 EPOCH = "1767323045"  # a day on which nothing was built
 INSTANCE, INSTANCE_STATE = "connector-health@two.service", "/var/lib/connector-health/two/state.db"

@@ -12,7 +12,7 @@ from tests.support.dockerd import dockerd
 from tests.support.process import HEALTHCTL
 from tests.support.servers import require
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_names_are_asked_for_from_the_connectors_place(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ SBOM = "/usr/share/connector-health/sbom.cdx.json"
 BUILD_ONLY = ("editables", "hatchling", "packaging", "pathspec", "pluggy", "tomlkit", "trove-classifiers")
 PYTHON = "/opt/connector-health/bin/python"
 
-pytestmark = pytest.mark.timeout(600)  # the first test waits for the build
+pytestmark = pytest.mark.timeout(900)  # the first test waits for the build
 
 
 @pytest.mark.parametrize("image", [IMAGE, BY_BUILDKIT])

@@ -12,7 +12,7 @@ from tests.support.image_site import DATABASE, connector_site, document, row, un
 
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
-pytestmark = pytest.mark.timeout(600)  # the first test may wait for the build
+pytestmark = pytest.mark.timeout(900)  # the first test may wait for the build
 
 
 @pytest.fixture(scope="module")

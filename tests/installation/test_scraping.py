@@ -18,7 +18,7 @@ from tests.support.servers import require, running
 PORT = 19440
 INFO = "connector_health_info"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 class _Inside(Prometheus):

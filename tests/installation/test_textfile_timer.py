@@ -27,7 +27,7 @@ schedule: {confirm: {interval: 50ms}}
 resources: [{name: Closed, address: 127.0.0.9, tcp: [9]}]
 """
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from tests.support.unit_lab import (
     write,
 )
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 CONNECTOR = "twingate-connector.service"
 PROCESS = "connector:process"

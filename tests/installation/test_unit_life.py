@@ -22,7 +22,7 @@ from tests.support.unit_lab import (
     write,
 )
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 CONNECTOR = "twingate-connector.service"
 GOOD = quiet("{name: edge, runtime: none}", f"resources: [{{name: R, address: {ADDRESS}, tcp: [9], expect: any}}]\n")

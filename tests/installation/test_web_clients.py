@@ -74,7 +74,7 @@ def test_curl(site: Folder, daemon: Process) -> None:
     assert "protocol version" in text
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_prometheus(site: Folder, daemon: Process) -> None:
     """Prometheus scrapes with certificate and password, and goes on while both sides' certificates are renewed."""
     require("prometheus")

@@ -13,7 +13,7 @@ HERE = "/etc/connector-health"
 PORT = 19443
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_credentials(tmp_path: Path) -> None:
     """The daemon, which may not read root's files, serves with them; the command line asks the socket."""
     require("root", "systemd-nspawn", "curl")
