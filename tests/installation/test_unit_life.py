@@ -167,7 +167,7 @@ def test_broken_down_it_comes_back(lab: SystemdLab, watcher: Watcher, number: st
 
 
 def test_a_crash_of_the_helper_harms_nothing(lab: SystemdLab) -> None:
-    """The helper is killed: it is back a second later, with its socket; no row has failed, probes go on."""
+    """The helper is killed: it is back a second later, with its socket; no row fails, probes are half-open again."""
     lab.unit(CONNECTOR, "ExecStart=/bin/sleep 3600")
     lab.run(f"systemctl start {CONNECTOR} {HELPER}")
     door = lab.root / "run/connector-health/netns.sock"
@@ -182,8 +182,13 @@ def test_a_crash_of_the_helper_harms_nothing(lab: SystemdLab) -> None:
         watcher.until(lambda: helper.pid not in ("0", before), "was started again")
         assert lab.run(f"stat -c %U:%G:%a /run/{'/'.join(door.parts[-2:])}") == "root:connector-health:660\n"
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))  # noqa: TID251 - another process's
-        now = watcher.until(lambda: (row := watcher.rows()[ROW])["started_at"] > since and row, "asked again")
-        assert (now["status"], now["since"], now["facts"]["method"]) == ("ok", first["since"], "half_open")
+
+        def asked_again() -> bool:  # a look that fell between the two helpers was skipped, or by connect
+            row = watcher.rows()[ROW]
+            assert row["status"] in {"ok", "skipped"}, str(row)
+            return bool(row["started_at"] > since and row["facts"].get("method") == "half_open")
+
+        watcher.until(asked_again, "asked half-open again")
         assert watcher.status()["vantage"] == "connector"
         lab.run(f"systemctl stop {DAEMON}")
         assert door.is_socket(), "their directory outlives the daemon"
